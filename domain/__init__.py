@@ -1,0 +1,1 @@
+"""The rules of tasks and workspaces: pure, standard library only."""

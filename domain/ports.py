@@ -1,0 +1,195 @@
+"""What the domain needs from the world; adapters live in `infra`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from domain.accounts import Account, Session
+from domain.changes import Change, Fact, State
+from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
+from domain.labels import Kind, Label
+from domain.tasks import Task
+from domain.workspaces import Member, Role, User, Workspace
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Returns the present instant, aware, in UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Who asks for what: the part that every mutation shares.
+
+    `key` is the idempotency key; `arguments` the SHA-256 of the canonical arguments, by which a
+    repeat is told from a reuse; `field` the mutation's public name.
+    """
+
+    actor: UserId
+    field: str
+    key: str | None
+    arguments: bytes
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a decision has to read; the workspace comes from the first of the ids that is given.
+
+    `around` are the ids between which a position is wanted (after, before); `end` asks for the
+    last position of the workspace. `new_id` asks whether an id is taken by anything.
+    """
+
+    workspace: WorkspaceId | None = None
+    task: TaskId | None = None
+    label: tuple[Kind, UUID] | None = None
+    tasks: tuple[TaskId, ...] = ()
+    subtree: bool = False
+    ancestors_of: TaskId | None = None
+    category: CategoryId | None = None
+    tags: tuple[TagId, ...] = ()
+    users: tuple[UserId, ...] = ()
+    email_key: str | None = None
+    after: TaskId | None = None
+    before: TaskId | None = None
+    end: bool = False
+    new_id: UUID | None = None
+    name: tuple[Kind, str] | None = None
+    owners: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a mutation with this key did before: `state` is its subject's state then."""
+
+    field: str
+    arguments: bytes
+    seq: int
+    subject: UUID
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One consistent look at the database: what `Needs` asked for, as far as it is there.
+
+    `workspace` is None where it is absent or the actor is no member: the two look the same.
+    `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
+    in `members`.
+    """
+
+    workspace: Workspace | None
+    role: Role
+    actor: User
+    actor_zone: str
+    head: int
+    roles_rev: int
+    labels_rev: int
+    tree_rev: int
+    recorded: Recorded | None
+    task: Task | None
+    tasks: Mapping[TaskId, Task]
+    descendants: tuple[Task, ...]
+    ancestors: tuple[TaskId, ...]
+    subtree_depth: int
+    labels: Mapping[UUID, Label]
+    users: Mapping[UserId, User]
+    members: Mapping[UserId, Member]
+    invitee: User | None
+    low: str | None
+    high: str | None
+    taken: bool
+    name_taken: UUID | None
+    category_count: int
+    tag_count: int
+    owner_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """What one flush writes, and what it checks first.
+
+    The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
+    `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
+    """
+
+    workspace: WorkspaceId
+    at: datetime
+    actor: User
+    facts: tuple[Fact, ...]
+    roles_rev: int | None = None
+    labels_rev: int | None = None
+    tree_rev: int | None = None
+    roles_moved: bool = False
+    labels_moved: bool = False
+    tree_moved: bool = False
+    seen: Mapping[TaskId, int]
+    create: Workspace | None = None
+    accounts: tuple[Account, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    members: tuple[Member, ...] = ()
+    members_gone: tuple[Member, ...] = ()
+    labels: tuple[Label, ...] = ()
+    label_gone: Label | None = None
+    tasks_new: tuple[Task, ...] = ()
+    tasks: tuple[Task, ...] = ()
+
+
+class Store(Protocol):
+    """Loads what a decision needs, and flushes what it decided: one round trip each."""
+
+    async def load(self, command: Command, needs: Needs) -> Seen:
+        """Returns one consistent look at what is needed."""
+        ...
+
+    async def flush(self, command: Command, writes: Writes) -> int:
+        """Writes everything or nothing, and returns the stream's new head.
+
+        Raises:
+            Stale: something that the decision read has moved, or the key was used meanwhile.
+            Refused: CONFLICT; an id or a name is taken.
+            Unavailable: the workspace's lock was not free in time.
+        """
+        ...
+
+    async def record(self, command: Command, workspace: WorkspaceId, seq: int, subject: UUID,
+                     at: datetime) -> None:
+        """Keeps the key of a mutation that had nothing to change.
+
+        Raises:
+            Stale: the key was used meanwhile.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a stream stands: its last seq, and the seq up to which it was pruned."""
+
+    head: int
+    floor: int
+
+
+class Log(Protocol):
+    """The log, as readers see it."""
+
+    async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
+        """Returns where each of the streams stands; absent ones are left out."""
+        ...
+
+    async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
+        """Returns the changes that follow `after`, in order, at most `limit`."""
+        ...
+
+
+class Access(Protocol):
+    """Who may see what, read fresh; the live path asks at its start and at delivery."""
+
+    async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
+        """Returns the user's role there, None for a stranger or where there is no such place."""
+        ...

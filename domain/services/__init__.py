@@ -1,0 +1,1 @@
+"""Use cases: load, decide, flush; the only `await` in the domain."""

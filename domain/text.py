@@ -1,0 +1,64 @@
+"""What a text may hold, and the form in which texts are compared and sorted."""
+
+import unicodedata
+
+from domain.errors import invalid
+
+# A B-tree entry of PostgreSQL holds at most 2,704 bytes; the sort key shares it with two ids.
+KEY_MAX_BYTES = 2_600
+
+
+def storable(value: str) -> bool:
+    """Tells whether every store and wire can hold the text: no NUL, no lone surrogate."""
+    return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def line(value: str | None, path: tuple[str, ...], *, longest: int) -> str:
+    """Returns a trimmed single-line text of 1 to `longest` characters.
+
+    Raises:
+        Refused: INVALID; the text is missing, blank, too long, or holds control characters.
+    """
+    if value is None:
+        raise invalid("This may not be null.", *path)
+    trimmed = value.strip()
+    if not storable(value) or any(unicodedata.category(char) == "Cc" for char in trimmed):
+        raise invalid("Remove control characters and lone surrogates.", *path)
+    if not trimmed:
+        raise invalid("Write at least one visible character.", *path)
+    if len(trimmed) > longest:
+        raise invalid(f"Use at most {longest} characters; these are {len(trimmed)}.", *path)
+    if len(sort_key(trimmed).encode()) > KEY_MAX_BYTES:
+        raise invalid("Use fewer compatibility characters: the text is too long to sort.", *path)
+    return trimmed
+
+
+def body(value: str | None, path: tuple[str, ...], *, longest: int) -> str:
+    """Returns a text of several lines, of at most `longest` characters, as it was given.
+
+    Raises:
+        Refused: INVALID; the text is null, too long, or holds NUL or lone surrogates.
+    """
+    if value is None:
+        raise invalid("This may not be null; an empty text clears it.", *path)
+    if not storable(value):
+        raise invalid("Remove NUL characters and lone surrogates.", *path)
+    if len(value) > longest:
+        raise invalid(f"Use at most {longest} characters; these are {len(value)}.", *path)
+    return value
+
+
+def sort_key(value: str) -> str:
+    """Returns the text by whose code points titles and names are compared: NFKD, case-folded."""
+    return unicodedata.normalize("NFKD", value).casefold()
+
+
+def search_text(value: str) -> str:
+    """Returns the text that is indexed and searched: as `sort_key`, without accents.
+
+    Both sides of a search go through here, so that "cafe" finds "Café".
+    """
+    decomposed = unicodedata.normalize("NFKD", sort_key(value))
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+

@@ -1,0 +1,14 @@
+"""${message}.
+
+Takes which lock, and why the previous release keeps working.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}

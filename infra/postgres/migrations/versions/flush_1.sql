@@ -1,0 +1,140 @@
+-- The one way in which a workspace changes: checks what the decision read, writes rows, the log and
+-- the idempotency record, and moves the head, in one round trip and one transaction.
+--
+-- A volatile function takes a new snapshot for each of its statements. So once the workspace's row
+-- is locked, the checks see what the last holder of that lock committed: a single statement of many
+-- CTEs would see the snapshot from before its wait.
+--
+-- SQLSTATE CA001: what the decision read has moved; load again.
+CREATE FUNCTION flush_1(p jsonb) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    w uuid := (p->>'workspace')::uuid;
+    ws workspace;
+    seen_rows int;
+    h bytea;
+    n bigint;
+    c jsonb;
+BEGIN
+    INSERT INTO account (id, email, email_key, name, time_zone, password_hash, created_at)
+    SELECT id, email, email_key, name, time_zone, password_hash, created_at
+    FROM jsonb_populate_recordset(NULL::account, p->'accounts');
+
+    INSERT INTO session (id, user_id, created_at, expires_at, refresh_digest)
+    SELECT id, user_id, created_at, expires_at, decode(refresh_hex, 'hex')
+    FROM jsonb_to_recordset(p->'sessions') AS s(
+        id uuid, user_id uuid, created_at timestamptz, expires_at timestamptz, refresh_hex text);
+
+    INSERT INTO workspace (id, name, created_at, head, head_hash, floor_hash)
+    SELECT w, r->>'name', (r->>'created_at')::timestamptz, 0, zero, zero
+    FROM (SELECT p->'create', decode(repeat('00', 32), 'hex')) AS v(r, zero)
+    WHERE p ? 'create';
+
+    SELECT * INTO ws FROM workspace WHERE id = w FOR NO KEY UPDATE;
+    IF NOT FOUND
+       OR ws.roles_rev <> coalesce((p->>'roles_rev')::bigint, ws.roles_rev)
+       OR ws.labels_rev <> coalesce((p->>'labels_rev')::bigint, ws.labels_rev)
+       OR ws.tree_rev <> coalesce((p->>'tree_rev')::bigint, ws.tree_rev)
+    THEN
+        RAISE EXCEPTION 'workspace % has moved', w USING ERRCODE = 'CA001';
+    END IF;
+
+    IF p ? 'record' THEN
+        INSERT INTO idempotency (user_id, key, field, arguments, stream, seq, subject, at)
+        SELECT r.user_id, r.key, r.field, decode(r.arguments, 'hex'), w,
+               CASE WHEN jsonb_array_length(p->'changes') = 0 THEN ws.head ELSE ws.head + 1 END,
+               r.subject, r.at
+        FROM jsonb_to_record(p->'record') AS r(
+            user_id uuid, key text, field text, arguments text, subject uuid, at timestamptz);
+    END IF;
+
+    SELECT count(*) INTO seen_rows
+    FROM task JOIN jsonb_to_recordset(p->'seen') AS s(id uuid, version int) USING (id, version);
+    IF seen_rows <> jsonb_array_length(p->'seen') THEN
+        RAISE EXCEPTION 'a task of workspace % has moved', w USING ERRCODE = 'CA001';
+    END IF;
+
+    INSERT INTO member (id, workspace_id, user_id, role, created_at)
+    SELECT id, w, user_id, role, created_at
+    FROM jsonb_populate_recordset(NULL::member, p->'members');
+    DELETE FROM member WHERE workspace_id = w
+        AND id IN (SELECT value::uuid FROM jsonb_array_elements_text(p->'members_gone'));
+
+    INSERT INTO category (id, workspace_id, name, name_key, colour)
+    SELECT id, w, name, name_key, colour
+    FROM jsonb_populate_recordset(NULL::category, p->'categories')
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name, name_key = excluded.name_key, colour = excluded.colour
+        WHERE category.workspace_id = w;
+    INSERT INTO tag (id, workspace_id, name, name_key, colour)
+    SELECT id, w, name, name_key, colour
+    FROM jsonb_populate_recordset(NULL::tag, p->'tags')
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name, name_key = excluded.name_key, colour = excluded.colour
+        WHERE tag.workspace_id = w;
+    IF p ? 'category_gone' THEN
+        UPDATE task SET category_id = NULL
+        WHERE workspace_id = w AND category_id = (p->>'category_gone')::uuid;
+        DELETE FROM category WHERE workspace_id = w AND id = (p->>'category_gone')::uuid;
+    END IF;
+    IF p ? 'tag_gone' THEN
+        UPDATE task SET tag_ids = array_remove(tag_ids, (p->>'tag_gone')::uuid)
+        WHERE workspace_id = w AND tag_ids @> ARRAY[(p->>'tag_gone')::uuid];
+        DELETE FROM tag WHERE workspace_id = w AND id = (p->>'tag_gone')::uuid;
+    END IF;
+
+    INSERT INTO task (id, workspace_id, title, title_key, description, status, priority, due_day,
+        due_at, due_zone, due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id,
+        position, version, created_at, updated_at, completed_at, deleted_at, search)
+    SELECT id, w, title, title_key, description, status, priority, due_day, due_at, due_zone,
+        due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id, position, version,
+        created_at, updated_at, completed_at, deleted_at,
+        setweight(to_tsvector('simple', search_a), 'A')
+            || setweight(to_tsvector('simple', search_b), 'B')
+    FROM jsonb_to_recordset(p->'tasks_new') AS t(id uuid, title text, title_key text,
+        description text, status text, priority smallint, due_day date, due_at text, due_zone text,
+        due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
+        assignee_id uuid, parent_id uuid, position text, version int, created_at timestamptz,
+        updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+        search_a text, search_b text);
+
+    UPDATE task SET title = t.title, title_key = t.title_key, description = t.description,
+        status = t.status, priority = t.priority, due_day = t.due_day, due_at = t.due_at,
+        due_zone = t.due_zone, due_fold = t.due_fold, due_instant = t.due_instant,
+        category_id = t.category_id, tag_ids = t.tag_ids, assignee_id = t.assignee_id,
+        parent_id = t.parent_id, position = t.position, version = t.version,
+        updated_at = t.updated_at, completed_at = t.completed_at, deleted_at = t.deleted_at,
+        search = CASE WHEN t.search_a IS NULL THEN task.search
+                 ELSE setweight(to_tsvector('simple', t.search_a), 'A')
+                      || setweight(to_tsvector('simple', t.search_b), 'B') END
+    FROM jsonb_to_recordset(p->'tasks') AS t(id uuid, title text, title_key text,
+        description text, status text, priority smallint, due_day date, due_at text, due_zone text,
+        due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
+        assignee_id uuid, parent_id uuid, position text, version int,
+        updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+        search_a text, search_b text)
+    WHERE task.id = t.id AND task.workspace_id = w;
+
+    n := ws.head;
+    h := ws.head_hash;
+    FOR c IN SELECT value FROM jsonb_array_elements(p->'changes') LOOP
+        n := n + 1;
+        h := sha256(h || int8send(n) || decode(c->>'head', 'hex')
+                    || sha256(convert_to(c->>'before', 'UTF8'))
+                    || sha256(convert_to(c->>'payload', 'UTF8')));
+        INSERT INTO change (stream, seq, id, kind, at, actor, actor_name, subject, fields, key,
+                            trace, before, payload, hash)
+        VALUES (w, n, (c->>'id')::uuid, c->>'kind', p->>'at', (p->>'actor')::uuid, p->>'actor_name',
+                (c->>'subject')::uuid,
+                ARRAY(SELECT jsonb_array_elements_text(c->'fields')), p->>'key', p->>'trace',
+                c->>'before', c->>'payload', h);
+    END LOOP;
+    UPDATE workspace SET head = n, head_hash = h,
+        name = coalesce(p->>'name', name),
+        roles_rev = roles_rev + (p->>'roles_moved')::int,
+        labels_rev = labels_rev + (p->>'labels_moved')::int,
+        tree_rev = tree_rev + (p->>'tree_moved')::int
+    WHERE id = w;
+    RETURN n;
+END
+$$;

@@ -1,0 +1,205 @@
+"""The tables, once: migrations, statements and plans refer to these."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+INSTANT = DateTime(timezone=True)
+# Code-point order, the same in memory and in an index, whatever the database's locale.
+CODE_POINTS = Text(collation="C")
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    # What an address is compared by: case-folded, the domain in its ASCII form.
+    Column("email_key", CODE_POINTS, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("revoked_at", INSTANT),
+    # SHA-256 of the refresh token in force; the one before it marks a replay of a stolen token.
+    Column("refresh_digest", LargeBinary, nullable=False, unique=True),
+    Column("previous_digest", LargeBinary, unique=True),
+)
+Index(None, session.c.user_id)
+Index("session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL"))
+
+workspace = Table(
+    "workspace",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    # The stream's last seq and hash: this row is the lock that every mutation takes first.
+    Column("head", BigInteger, nullable=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    # What lies at or below `floor` was pruned; `floor_hash` is the hash of the change there.
+    Column("floor", BigInteger, nullable=False, server_default="0"),
+    Column("floor_hash", LargeBinary, nullable=False),
+    # Counters of what decisions read besides their own rows; a flush checks those it relied on.
+    Column("roles_rev", BigInteger, nullable=False, server_default="0"),
+    Column("labels_rev", BigInteger, nullable=False, server_default="0"),
+    Column("tree_rev", BigInteger, nullable=False, server_default="0"),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("role", SmallInteger, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    UniqueConstraint("workspace_id", "user_id"),
+)
+Index(None, member.c.user_id)
+
+
+def _label(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False),
+        Column("name", Text, nullable=False),
+        Column("name_key", CODE_POINTS, nullable=False),
+        Column("colour", Text, nullable=False),
+        UniqueConstraint("workspace_id", "name_key"),
+    )
+
+
+category = _label("category")
+tag = _label("tag")
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("title_key", CODE_POINTS, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("due_day", Date),
+    Column("due_at", Text),
+    Column("due_zone", Text),
+    Column("due_fold", Boolean),
+    Column("due_instant", INSTANT),
+    Column("category_id", Uuid, ForeignKey("category.id")),
+    # An array, not a link table: a task stays one row to read, lock and write; deleting a tag
+    # takes it out of all of them in the same statement.
+    Column("tag_ids", ARRAY(Uuid), nullable=False),
+    Column("assignee_id", Uuid, ForeignKey("account.id")),
+    Column("parent_id", Uuid, ForeignKey("task.id")),
+    Column("position", CODE_POINTS, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    Column("completed_at", INSTANT),
+    Column("deleted_at", INSTANT),
+    # Written from texts folded in Python, so that a query folded there finds them.
+    Column("search", TSVECTOR, nullable=False),
+    CheckConstraint("status IN ('OPEN', 'IN_PROGRESS', 'DONE', 'CANCELLED')", name="status"),
+    CheckConstraint("priority BETWEEN 0 AND 3", name="priority"),
+    CheckConstraint("(due_day IS NULL) = (due_instant IS NULL)", name="due"),
+)
+_LIVE = text("deleted_at IS NULL")
+# One index an order of the live tasks; nulls are a range of their own. Backwards, keys with few
+# equals need only an incremental sort by id; priorities have many, hence the second index.
+Index("task_due_idx", task.c.workspace_id, task.c.due_instant, task.c.id, postgresql_where=_LIVE)
+Index("task_priority_idx", task.c.workspace_id, task.c.priority, task.c.id, postgresql_where=_LIVE)
+Index(
+    "task_priority_desc_idx",
+    task.c.workspace_id,
+    task.c.priority.desc(),
+    task.c.id,
+    postgresql_where=_LIVE,
+)
+Index("task_created_idx", task.c.workspace_id, task.c.created_at, task.c.id, postgresql_where=_LIVE)
+Index("task_updated_idx", task.c.workspace_id, task.c.updated_at, task.c.id, postgresql_where=_LIVE)
+Index("task_title_idx", task.c.workspace_id, task.c.title_key, task.c.id, postgresql_where=_LIVE)
+Index("task_position_idx", task.c.workspace_id, task.c.position, task.c.id, postgresql_where=_LIVE)
+Index("task_parent_idx", task.c.parent_id, task.c.position, postgresql_where=text("parent_id IS NOT NULL"))
+Index("task_category_idx", task.c.category_id, postgresql_where=text("category_id IS NOT NULL"))
+Index("task_assignee_idx", task.c.assignee_id, postgresql_where=text("assignee_id IS NOT NULL"))
+Index("task_tags_idx", task.c.tag_ids, postgresql_using="gin")
+Index("task_search_idx", task.c.search, postgresql_using="gin")
+Index("task_deleted_idx", task.c.workspace_id, task.c.deleted_at, postgresql_where=text("deleted_at IS NOT NULL"))
+
+# The log: outbox, replay, audit and undo in one.
+change = Table(
+    "change",
+    metadata,
+    Column("stream", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    # Text: the chain hashes these very characters.
+    Column("at", Text, nullable=False),
+    Column("actor", Uuid),
+    Column("actor_name", Text),
+    Column("subject", Uuid, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False),
+    Column("key", Text),
+    Column("trace", Text),
+    # Text, not jsonb, which would reorder keys and change numbers: the chain hashes it.
+    Column("before", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+Index("change_subject_idx", change.c.subject, change.c.seq)
+
+# What a mutation with an idempotency key did: a repeat answers with the subject's state then.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("field", Text, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+    Column("stream", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("subject", Uuid, nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+Index(None, idempotency.c.at)
