@@ -1,0 +1,1 @@
+"""Composition root: settings become adapters, adapters become a running service."""

@@ -1,0 +1,1 @@
+"""GraphQL fields: read the input, call one service, return the payload."""

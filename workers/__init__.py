@@ -1,0 +1,1 @@
+"""Standalone processes: they know ports, not adapters, and no GraphQL."""
