@@ -1,0 +1,173 @@
+"""Accounts and their sessions: what an address, a password and a time zone may be."""
+
+import re
+import unicodedata
+import zoneinfo
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from domain import text
+from domain.errors import Refused, invalid
+from domain.ids import SessionId, UserId
+
+# The workspace made at sign-up is named after the person and stays below its own limit.
+NAME_MAX_CHARS = 100
+# RFC 5321, 4.5.3.1: 64 octets before the @, 254 in all.
+EMAIL_MAX_BYTES = 254
+LOCAL_PART_MAX_BYTES = 64
+LABEL_MAX_BYTES = 63
+# NIST SP 800-63B asks for at least 8; the upper bound keeps the hashing's input small.
+PASSWORD_MIN_CHARS = 8
+PASSWORD_MAX_CHARS = 1_024
+
+# What pasted mailbox lists hold (RFC 5322, 3.4) and a bare address does not.
+_NOT_IN_LOCAL_PART = frozenset('()<>[]:;,\\"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Somebody who can sign in; `email_key` is what addresses are compared by."""
+
+    id: UserId
+    email: str
+    email_key: str
+    name: str
+    time_zone: str
+    password_hash: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One signed-in device; `refresh_digest` is the SHA-256 of the refresh token in force."""
+
+    id: SessionId
+    user_id: UserId
+    created_at: datetime
+    expires_at: datetime
+    refresh_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """An address as its owner writes it, and the form in which it is compared."""
+
+    text: str
+    key: str
+
+
+def email(value: str, *path: str) -> Email:
+    """Returns the address, trimmed, with its key: case-folded, the domain in its ASCII form.
+
+    Servers may tell apart local parts by case (RFC 5321, 2.4); people do not.
+
+    Raises:
+        Refused: INVALID; the text is no single bare address.
+    """
+    written = unicodedata.normalize("NFC", value.strip()) if text.storable(value) else ""
+    local, at, domain = written.rpartition("@")
+    key_of_domain = _ascii_domain(domain)
+    if (
+        not at
+        or not _is_local_part(local)
+        or key_of_domain is None
+        or len(written.encode()) > EMAIL_MAX_BYTES
+    ):
+        raise invalid("Write one e-mail address, such as ada@example.com.", *path)
+    key_of_local = unicodedata.normalize("NFC", local.casefold())
+    return Email(text=written, key=f"{key_of_local}@{key_of_domain}")
+
+
+def password(value: str) -> str | None:
+    """Returns the form in which a password is hashed, None where it can be nobody's.
+
+    RFC 8265, 4.2 (OpaqueString): other spaces become the ASCII one, then NFC, so that two
+    keyboards which compose differently open the same account.
+    """
+    if not text.storable(value) or len(value) > PASSWORD_MAX_CHARS:
+        return None
+    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in value)
+    prepared = unicodedata.normalize("NFC", spaced)
+    return prepared if PASSWORD_MIN_CHARS <= len(prepared) <= PASSWORD_MAX_CHARS else None
+
+
+def new_password(value: str, *path: str) -> str:
+    """Returns the form in which a new password is hashed.
+
+    Raises:
+        Refused: INVALID; it is too short, too long, or holds what no keyboard can repeat.
+    """
+    prepared = password(value)
+    if prepared is None or any(unicodedata.category(char) == "Cc" for char in prepared):
+        bounds = f"{PASSWORD_MIN_CHARS} to {PASSWORD_MAX_CHARS:,}"
+        raise invalid(f"Choose a password of {bounds} characters, none a control character.", *path)
+    return prepared
+
+
+def person_name(value: str, *path: str) -> str:
+    """Returns a person's name, trimmed.
+
+    Raises:
+        Refused: INVALID; it is blank, too long, or holds control characters.
+    """
+    return text.line(value, path, longest=NAME_MAX_CHARS)
+
+
+def time_zone(value: str | None, *path: str) -> str:
+    """Returns the IANA name of a zone; UTC where none is given.
+
+    Raises:
+        Refused: INVALID; the zone data knows no such name.
+    """
+    if value is None:
+        return "UTC"
+    if value not in _zone_names():
+        raise invalid("Name an IANA time zone, such as Europe/Paris.", *path)
+    return value
+
+
+def personal_workspace_name(name: str) -> str:
+    """Returns the name of the workspace that everyone gets at sign-up."""
+    return f"{name}'s tasks"
+
+
+def wrong_credentials() -> Refused:
+    """Returns the one answer for an unknown address and a wrong password."""
+    return invalid("The address or the password is wrong.", "input")
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    # ZoneInfo(name) would read whatever file a hostile name leads to before it refuses.
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _is_local_part(local: str) -> bool:
+    # Controls, separators, unassigned and private characters: categories C* and Z*.
+    return 0 < len(local.encode()) <= LOCAL_PART_MAX_BYTES and not any(
+        char in _NOT_IN_LOCAL_PART or char == "@" or unicodedata.category(char)[0] in "CZ"
+        for char in local
+    )
+
+
+def _ascii_domain(domain: str) -> str | None:
+    """Returns the domain by which addresses are compared, None for what can be no domain.
+
+    The mapping follows UTS 46 (non-transitional): lower case and compatibility forms, with the
+    letters that IDNA 2003 lost kept, so that two domains that resolve differently stay two.
+    """
+    mapped = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", domain).lower())
+    labels = [_ascii_label(label) for label in mapped.replace("\u3002", ".").split(".")]
+    known = [label for label in labels if label is not None]
+    return ".".join(known) if len(known) == len(labels) else None
+
+
+def _ascii_label(label: str) -> str | None:
+    if not label.isascii():
+        if any(char != "-" and unicodedata.category(char)[0] not in "LMN" for char in label):
+            return None
+        label = "xn--" + label.encode("punycode").decode()
+    if len(label) > LABEL_MAX_BYTES or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label):
+        return None
+    return label
