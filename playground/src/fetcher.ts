@@ -20,7 +20,6 @@ export function createFetcher(store: SessionStore): Fetcher {
       return post(store, { ...params, variables }, options);
     }
     return follow({
-      url: new URL(ENDPOINT, location.href.replace(/^http/, "ws")).href,
       query: params.query,
       operationName: params.operationName ?? undefined,
       operation,

@@ -2,17 +2,18 @@
 import type { ExecutionResult, OperationDefinitionNode } from "graphql";
 import { createClient, type FormattedExecutionResult } from "graphql-ws";
 
+const ENDPOINT = "/graphql";
+
 /** How many earlier messages stay on screen: enough to read back, little enough to draw. */
 const KEPT_MESSAGES = 50;
 
-/** With the client's doubling pause, about a minute of a server that is away. */
+/** With the client's doubling pause, about two minutes of a server that is away. */
 const RETRIES = 7;
 
 /** The server closes with it when a token is over or refused: the same token cannot help. */
 const FORBIDDEN = 4403;
 
 export interface LiveOperation {
-  readonly url: string;
   readonly query: string;
   readonly operationName: string | undefined;
   readonly operation: OperationDefinitionNode;
@@ -42,7 +43,7 @@ export function follow(live: LiveOperation): AsyncIterableIterator<ExecutionResu
   let received = 0;
   let reached: string | undefined;
   const client = createClient({
-    url: live.url,
+    url: new URL(ENDPOINT, location.href.replace(/^http/, "ws")).href,
     connectionParams: () => {
       const token = live.token();
       return token === undefined ? {} : { token };

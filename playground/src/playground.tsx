@@ -1,9 +1,10 @@
 /** The page: a bar that says who is signed in, and GraphiQL below it. */
-import { GraphiQL } from "graphiql";
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { useSyncExternalStore } from "react";
 
 import { EXAMPLES } from "./examples.ts";
 import { createFetcher } from "./fetcher.ts";
+import { livePlugin } from "./live-panel.tsx";
 import { SessionStore } from "./session.ts";
 
 /** Where GraphiQL keeps its tabs; without it, it starts from the examples again. */
@@ -11,6 +12,8 @@ const GRAPHIQL_STATE = ["graphiql:tabState", "graphiql:query", "graphiql:variabl
 
 const store = new SessionStore(localStorage);
 const fetcher = createFetcher(store);
+const live = livePlugin(store);
+const plugins = [HISTORY_PLUGIN, live];
 
 function restoreExamples(): void {
   if (confirm("Close all tabs and open the examples again?")) {
@@ -63,7 +66,13 @@ export function Playground() {
   return (
     <>
       <SessionBar />
-      <GraphiQL fetcher={fetcher} defaultTabs={EXAMPLES} defaultEditorToolsVisibility="variables" />
+      <GraphiQL
+        fetcher={fetcher}
+        defaultTabs={EXAMPLES}
+        defaultEditorToolsVisibility="variables"
+        plugins={plugins}
+        visiblePlugin={live}
+      />
     </>
   );
 }
