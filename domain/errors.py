@@ -1,12 +1,12 @@
 """Everything the domain can refuse.
 
 DomainError
-├── Refused          the caller can act on it: codes and paths, becomes `userErrors`
+├── Refused          the caller can act on it: codes and paths, `userErrors`
 ├── Invisible        a read of what is absent, or not for this viewer: the two look the same
 ├── Unauthenticated  no valid session
 ├── OverLimit        the request asks for more than one request may
 └── Unavailable      try again: a lock, a wait or a connection took too long
-Stale                the state moved between load and flush; the service loads again (never leaves it)
+Stale                the state moved between load and flush; the service loads again
 """
 
 from dataclasses import dataclass

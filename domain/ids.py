@@ -14,7 +14,7 @@ ChangeId = NewType("ChangeId", UUID)
 
 
 def parse_uuid(text: str) -> UUID | None:
-    """Returns the id written in the canonical form of RFC 9562 (8-4-4-4-12, either case), else None.
+    """Returns the id in the canonical form of RFC 9562 (8-4-4-4-12, either case), else None.
 
     `uuid.UUID` alone would also take braces, `urn:uuid:` and missing hyphens: several texts
     for one id, which no client could compare.

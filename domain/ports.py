@@ -1,7 +1,7 @@
 """What the domain needs from the world; adapters live in `infra`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -42,7 +42,8 @@ class Needs:
     """What a decision has to read; the workspace comes from the first of the ids that is given.
 
     `around` are the ids between which a position is wanted (after, before); `end` asks for the
-    last position of the workspace. `new_id` asks whether an id is taken by anything.
+    last position of the workspace. `new_id` asks whether an id is taken by anything, `name` for
+    the label of that kind with that sort key, and how many of the kind there are.
     """
 
     workspace: WorkspaceId | None = None
@@ -60,15 +61,18 @@ class Needs:
     end: bool = False
     new_id: UUID | None = None
     name: tuple[Kind, str] | None = None
-    owners: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a mutation with this key did before: `state` is its subject's state then."""
+    """What a mutation with this key did before: `state` is its subject's state then.
+
+    `visible` tells whether the actor is still a member of the workspace it was done in.
+    """
 
     field: str
     arguments: bytes
+    visible: bool
     seq: int
     subject: UUID
     state: State
@@ -92,6 +96,7 @@ class Seen:
     labels_rev: int
     tree_rev: int
     recorded: Recorded | None
+    label: Label | None
     task: Task | None
     tasks: Mapping[TaskId, Task]
     descendants: tuple[Task, ...]
@@ -105,9 +110,9 @@ class Seen:
     high: str | None
     taken: bool
     name_taken: UUID | None
-    category_count: int
-    tag_count: int
+    label_count: int
     owner_count: int
+    membership_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +121,27 @@ class Writes:
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
+    `subject` is what the idempotency record points to: the thing that the mutation answers.
     """
 
     workspace: WorkspaceId
+    subject: UUID
     at: datetime
     actor: User
-    facts: tuple[Fact, ...]
+    facts: tuple[Fact, ...] = ()
     roles_rev: int | None = None
     labels_rev: int | None = None
     tree_rev: int | None = None
     roles_moved: bool = False
     labels_moved: bool = False
     tree_moved: bool = False
-    seen: Mapping[TaskId, int]
+    seen: Mapping[TaskId, int] = field(default_factory=dict)
     create: Workspace | None = None
     accounts: tuple[Account, ...] = ()
     sessions: tuple[Session, ...] = ()
     members: tuple[Member, ...] = ()
     members_gone: tuple[Member, ...] = ()
+    labels_new: tuple[Label, ...] = ()
     labels: tuple[Label, ...] = ()
     label_gone: Label | None = None
     tasks_new: tuple[Task, ...] = ()
@@ -150,19 +158,12 @@ class Store(Protocol):
     async def flush(self, command: Command, writes: Writes) -> int:
         """Writes everything or nothing, and returns the stream's new head.
 
+        Without facts it only keeps the command's key, so that a repeat is no change either.
+
         Raises:
             Stale: something that the decision read has moved, or the key was used meanwhile.
             Refused: CONFLICT; an id or a name is taken.
             Unavailable: the workspace's lock was not free in time.
-        """
-        ...
-
-    async def record(self, command: Command, workspace: WorkspaceId, seq: int, subject: UUID,
-                     at: datetime) -> None:
-        """Keeps the key of a mutation that had nothing to change.
-
-        Raises:
-            Stale: the key was used meanwhile.
         """
         ...
 

@@ -186,7 +186,7 @@ def with_status(task: Task, status: Status, at: datetime) -> Task:
 
 
 def require_version(task: Task, expected: int | None, state: State) -> None:
-    """Raises Refused (STALE_VERSION), with the current state, unless the version is the expected."""
+    """Raises Refused (STALE_VERSION), with the current state, unless the version is expected."""
     if expected is None or expected == task.version:
         return
     message = f"The task has version {task.version} by now: look at it and send that version."

@@ -60,5 +60,3 @@ def search_text(value: str) -> str:
     """
     decomposed = unicodedata.normalize("NFKD", sort_key(value))
     return "".join(char for char in decomposed if not unicodedata.combining(char))
-
-

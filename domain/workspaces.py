@@ -103,5 +103,3 @@ def left(member: Member, *, owners: int) -> Fact:
         before=state,
         state=state,
     )
-
-

@@ -61,7 +61,9 @@ session = Table(
     Column("previous_digest", LargeBinary, unique=True),
 )
 Index(None, session.c.user_id)
-Index("session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL"))
+Index(
+    "session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL")
+)
 
 workspace = Table(
     "workspace",
@@ -99,7 +101,9 @@ def _label(name: str) -> Table:
         name,
         metadata,
         Column("id", Uuid, primary_key=True),
-        Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False),
+        Column(
+            "workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False
+        ),
         Column("name", Text, nullable=False),
         Column("name_key", CODE_POINTS, nullable=False),
         Column("colour", Text, nullable=False),
@@ -159,12 +163,22 @@ Index("task_created_idx", task.c.workspace_id, task.c.created_at, task.c.id, pos
 Index("task_updated_idx", task.c.workspace_id, task.c.updated_at, task.c.id, postgresql_where=_LIVE)
 Index("task_title_idx", task.c.workspace_id, task.c.title_key, task.c.id, postgresql_where=_LIVE)
 Index("task_position_idx", task.c.workspace_id, task.c.position, task.c.id, postgresql_where=_LIVE)
-Index("task_parent_idx", task.c.parent_id, task.c.position, postgresql_where=text("parent_id IS NOT NULL"))
+Index(
+    "task_parent_idx",
+    task.c.parent_id,
+    task.c.position,
+    postgresql_where=text("parent_id IS NOT NULL"),
+)
 Index("task_category_idx", task.c.category_id, postgresql_where=text("category_id IS NOT NULL"))
 Index("task_assignee_idx", task.c.assignee_id, postgresql_where=text("assignee_id IS NOT NULL"))
 Index("task_tags_idx", task.c.tag_ids, postgresql_using="gin")
 Index("task_search_idx", task.c.search, postgresql_using="gin")
-Index("task_deleted_idx", task.c.workspace_id, task.c.deleted_at, postgresql_where=text("deleted_at IS NOT NULL"))
+Index(
+    "task_deleted_idx",
+    task.c.workspace_id,
+    task.c.deleted_at,
+    postgresql_where=text("deleted_at IS NOT NULL"),
+)
 
 # The log: outbox, replay, audit and undo in one.
 change = Table(

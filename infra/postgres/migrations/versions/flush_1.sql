@@ -42,7 +42,7 @@ BEGIN
     IF p ? 'record' THEN
         INSERT INTO idempotency (user_id, key, field, arguments, stream, seq, subject, at)
         SELECT r.user_id, r.key, r.field, decode(r.arguments, 'hex'), w,
-               CASE WHEN jsonb_array_length(p->'changes') = 0 THEN ws.head ELSE ws.head + 1 END,
+               ws.head + jsonb_array_length(p->'changes'),
                r.subject, r.at
         FROM jsonb_to_record(p->'record') AS r(
             user_id uuid, key text, field text, arguments text, subject uuid, at timestamptz);
@@ -62,16 +62,16 @@ BEGIN
 
     INSERT INTO category (id, workspace_id, name, name_key, colour)
     SELECT id, w, name, name_key, colour
-    FROM jsonb_populate_recordset(NULL::category, p->'categories')
-    ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name, name_key = excluded.name_key, colour = excluded.colour
-        WHERE category.workspace_id = w;
+    FROM jsonb_populate_recordset(NULL::category, p->'categories_new');
+    UPDATE category SET name = l.name, name_key = l.name_key, colour = l.colour
+    FROM jsonb_populate_recordset(NULL::category, p->'categories') AS l
+    WHERE category.id = l.id AND category.workspace_id = w;
     INSERT INTO tag (id, workspace_id, name, name_key, colour)
     SELECT id, w, name, name_key, colour
-    FROM jsonb_populate_recordset(NULL::tag, p->'tags')
-    ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name, name_key = excluded.name_key, colour = excluded.colour
-        WHERE tag.workspace_id = w;
+    FROM jsonb_populate_recordset(NULL::tag, p->'tags_new');
+    UPDATE tag SET name = l.name, name_key = l.name_key, colour = l.colour
+    FROM jsonb_populate_recordset(NULL::tag, p->'tags') AS l
+    WHERE tag.id = l.id AND tag.workspace_id = w;
     IF p ? 'category_gone' THEN
         UPDATE task SET category_id = NULL
         WHERE workspace_id = w AND category_id = (p->>'category_gone')::uuid;
@@ -115,6 +115,9 @@ BEGIN
         search_a text, search_b text)
     WHERE task.id = t.id AND task.workspace_id = w;
 
+    IF jsonb_array_length(p->'changes') = 0 THEN
+        RETURN ws.head;
+    END IF;
     n := ws.head;
     h := ws.head_hash;
     FOR c IN SELECT value FROM jsonb_array_elements(p->'changes') LOOP

@@ -1,0 +1,85 @@
+"""What every mutation has in common: load, decide, flush; again where the state moved meanwhile."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain.changes import State
+from domain.errors import Code, Problem, Refused, Stale, Unavailable, not_found
+from domain.ports import Clock, Command, Needs, Recorded, Seen, Store, Writes
+
+# Each retry means that somebody else's change won, so the workspace as a whole moves on.
+ATTEMPTS = 8
+KEY_MIN_CHARS = 16
+KEY_MAX_CHARS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What shall be written, and the subject's state after it; None where it is then gone."""
+
+    writes: Writes
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a mutation did: its subject's state, and the last seq it produced (else the head)."""
+
+    subject: UUID
+    state: State
+    seq: int
+
+
+Decide = Callable[[Seen, datetime], Decision]
+
+
+class Mutations:
+    """Runs decisions against a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def run(self, command: Command, needs: Needs, decide: Decide) -> Outcome:
+        """Carries out one mutation, once for each idempotency key.
+
+        Raises:
+            Refused: what `decide` refuses, or KEY_REUSED; nothing was changed.
+            Unavailable: the workspace changed under every attempt, or a wait took too long.
+        """
+        _require_key(command.key)
+        for _ in range(ATTEMPTS):
+            seen = await self._store.load(command, needs)
+            if seen.recorded is not None:
+                return _again(command, seen.recorded)
+            decision = decide(seen, self._clock.now())
+            writes = decision.writes
+            if not writes.facts and command.key is None:
+                return Outcome(subject=writes.subject, state=decision.state, seq=seen.head)
+            try:
+                seq = await self._store.flush(command, writes)
+            except Stale:
+                continue
+            return Outcome(subject=writes.subject, state=decision.state, seq=seq)
+        raise Unavailable("The workspace is changing too fast; try again.")
+
+
+def _require_key(key: str | None) -> None:
+    if key is None:
+        return
+    if not KEY_MIN_CHARS <= len(key) <= KEY_MAX_CHARS or not key.isprintable():
+        message = (
+            f"Send {KEY_MIN_CHARS} to {KEY_MAX_CHARS} printable characters, new for each mutation."
+        )
+        raise Refused(Problem(Code.INVALID, message, ("input", "clientMutationId")))
+
+
+def _again(command: Command, recorded: Recorded) -> Outcome:
+    if recorded.field != command.field or recorded.arguments != command.arguments:
+        message = "This key was used for another mutation: make a new one."
+        raise Refused(Problem(Code.KEY_REUSED, message, ("input", "clientMutationId")))
+    if not recorded.visible:
+        raise not_found("There is no such workspace.")
+    return Outcome(subject=recorded.subject, state=recorded.state, seq=recorded.seq)

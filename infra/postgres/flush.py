@@ -1,0 +1,186 @@
+"""The one write of a mutation: what was decided, as the argument of the function `flush_1`."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from domain.accounts import Account, Session
+from domain.changes import Fact, head_digest, text
+from domain.errors import DomainError, Stale, conflict
+from domain.ids import ChangeId, TaskId
+from domain.labels import Label
+from domain.ports import Command, Writes
+from domain.tasks import Task, instant_text
+from domain.text import search_text, sort_key
+from domain.workspaces import Member
+
+FLUSH = "SELECT flush_1($1::jsonb)"
+# Raised by flush_1: what the decision read has moved.
+MOVED = "CA001"
+
+_TAKEN = {
+    "task_pkey": ("This id is taken: choose another.", ("input", "id")),
+    "tag_pkey": ("This id is taken: choose another.", ("input", "id")),
+    "category_pkey": ("This id is taken: choose another.", ("input", "id")),
+    "workspace_pkey": ("This id is taken: choose another.", ("input", "id")),
+    "tag_workspace_id_name_key_key": ("There is a tag of this name.", ("input", "name")),
+    "category_workspace_id_name_key_key": ("There is a category of this name.", ("input", "name")),
+    "account_email_key_key": ("This address has an account: sign in.", ("input", "email")),
+}
+
+
+def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
+    """Returns `flush_1`'s argument; `new_id` makes the changes' ids."""
+    at = instant_text(writes.at)
+    put: dict[str, object] = {
+        "workspace": writes.workspace,
+        "at": at,
+        "actor": writes.actor.id,
+        "actor_name": writes.actor.name,
+        "key": command.key,
+        "trace": command.trace,
+        "roles_rev": writes.roles_rev,
+        "labels_rev": writes.labels_rev,
+        "tree_rev": writes.tree_rev,
+        "roles_moved": int(writes.roles_moved),
+        "labels_moved": int(writes.labels_moved),
+        "tree_moved": int(writes.tree_moved),
+        "seen": [{"id": task, "version": version} for task, version in writes.seen.items()],
+        "accounts": [_account(one) for one in writes.accounts],
+        "sessions": [_session(one) for one in writes.sessions],
+        "members": [_member(one) for one in writes.members],
+        "members_gone": [one.id for one in writes.members_gone],
+        "categories_new": [_label(one) for one in writes.labels_new if one.kind == "category"],
+        "categories": [_label(one) for one in writes.labels if one.kind == "category"],
+        "tags_new": [_label(one) for one in writes.labels_new if one.kind == "tag"],
+        "tags": [_label(one) for one in writes.labels if one.kind == "tag"],
+        "tasks_new": [_task(one, fresh_text=True) for one in writes.tasks_new],
+        "tasks": [_task(one, fresh_text=_text_changed(one.id, writes)) for one in writes.tasks],
+        "changes": [_change(one, command, writes, at or "", new_id()) for one in writes.facts],
+    }
+    if writes.create is not None:
+        put["create"] = {"name": writes.create.name, "created_at": at}
+    if writes.label_gone is not None:
+        put[f"{writes.label_gone.kind}_gone"] = writes.label_gone.id
+    if command.key is not None:
+        put["record"] = {
+            "user_id": command.actor,
+            "key": command.key,
+            "field": command.field,
+            "arguments": command.arguments.hex(),
+            "subject": writes.subject,
+            "at": at,
+        }
+    return orjson.dumps(put).decode()
+
+
+def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
+    """Returns what a driver error of a flush means to the domain, None for a fault."""
+    if error.sqlstate == MOVED:
+        return Stale(str(error))
+    if isinstance(error, asyncpg.UniqueViolationError):
+        found = _TAKEN.get(error.constraint_name or "")
+        # Any other: somebody used the key or added the member meanwhile, and a new load says which.
+        return Stale(str(error)) if found is None else conflict(found[0], *found[1])
+    if isinstance(error, asyncpg.ForeignKeyViolationError | asyncpg.DeadlockDetectedError):
+        return Stale(str(error))
+    return None
+
+
+def _text_changed(id: TaskId, writes: Writes) -> bool:
+    return any(
+        fact.subject == id and ("title" in fact.fields or "description" in fact.fields)
+        for fact in writes.facts
+    )
+
+
+def _change(fact: Fact, command: Command, writes: Writes, at: str, id: UUID) -> dict[str, object]:
+    head = head_digest(
+        kind=fact.kind,
+        at=at,
+        actor=writes.actor.id,
+        subject=fact.subject,
+        fields=fact.fields,
+        key=command.key,
+    )
+    return {
+        "id": ChangeId(id),
+        "kind": fact.kind,
+        "subject": fact.subject,
+        "fields": fact.fields,
+        "before": text(fact.before),
+        "payload": text(fact.state),
+        "head": head.hex(),
+    }
+
+
+def _account(account: Account) -> dict[str, object]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "email_key": account.email_key,
+        "name": account.name,
+        "time_zone": account.time_zone,
+        "password_hash": account.password_hash,
+        "created_at": instant_text(account.created_at),
+    }
+
+
+def _session(session: Session) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "created_at": instant_text(session.created_at),
+        "expires_at": instant_text(session.expires_at),
+        "refresh_hex": session.refresh_digest.hex(),
+    }
+
+
+def _member(member: Member) -> dict[str, object]:
+    return {
+        "id": member.id,
+        "user_id": member.user.id,
+        "role": member.role.value,
+        "created_at": instant_text(member.created_at),
+    }
+
+
+def _label(label: Label) -> dict[str, object]:
+    return {
+        "id": label.id,
+        "name": label.name,
+        "name_key": sort_key(label.name),
+        "colour": label.colour,
+    }
+
+
+def _task(task: Task, *, fresh_text: bool) -> dict[str, object]:
+    due = task.due
+    return {
+        "id": task.id,
+        "title": task.title,
+        "title_key": sort_key(task.title),
+        "description": task.description,
+        "status": task.status.name,
+        "priority": task.priority.value,
+        "due_day": due and due.day.isoformat(),
+        "due_at": due and due.at and due.at.isoformat("seconds" if due.at.second else "minutes"),
+        "due_zone": due and due.zone,
+        "due_fold": due and due.fold,
+        "due_instant": due and instant_text(due.instant),
+        "category_id": task.category_id,
+        "tag_ids": sorted(task.tag_ids),
+        "assignee_id": task.assignee_id,
+        "parent_id": task.parent_id,
+        "position": task.position,
+        "version": task.version,
+        "created_at": instant_text(task.created_at),
+        "updated_at": instant_text(task.updated_at),
+        "completed_at": instant_text(task.completed_at),
+        "deleted_at": instant_text(task.deleted_at),
+        # Left out where the words are as they were: the stored vector stays.
+        "search_a": search_text(task.title) if fresh_text else None,
+        "search_b": search_text(task.description) if fresh_text else None,
+    }
