@@ -1,0 +1,323 @@
+"""Signing up, in and out on a real PostgreSQL."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from domain.errors import Code, Refused
+from domain.ids import SessionId, WorkspaceId
+from domain.services.accounts import ACCOUNT_REFILL, ACCOUNT_TRIES, CLIENT_TRIES, AccountService
+from domain.services.sessions import Lifetimes, SessionIssuer, SignedIn
+from infra.passwords import Argon2Passwords
+from infra.postgres.accounts import SESSIONS_MAX, PostgresAccounts
+from infra.postgres.lanes import LaneOptions, Lanes
+from infra.postgres.store import PostgresStore
+from infra.tokens import JwtTokens
+
+PHRASE = "a bell rings at noon"
+HOME = "192.0.2.7"
+COUNTS = """
+SELECT (SELECT count(*) FROM account) AS accounts, (SELECT count(*) FROM session) AS sessions,
+       (SELECT count(*) FROM workspace) AS workspaces, (SELECT count(*) FROM member) AS members,
+       (SELECT count(*) FROM change) AS changes"""
+TOKENS = JwtTokens(b"0123456789abcdef0123456789abcdef")
+LIFETIMES = Lifetimes(access=timedelta(hours=1), session=timedelta(days=30))
+
+
+@dataclass
+class ManualClock:
+    at: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Desk:
+    """The service, and what a test looks at."""
+
+    service: AccountService
+    clock: ManualClock
+    lanes: Lanes
+    revoked: list[SessionId]
+    heard: list[tuple[WorkspaceId, int]]
+
+    async def ada(self, **changes: Any) -> SignedIn:
+        application = {"email": "ada@example.com", "password": PHRASE, "name": "Ada"}
+        return await self.service.sign_up(**{**application, "zone": None, **changes})
+
+    async def enter(self, **changes: str) -> SignedIn:
+        credentials = {"email": "ada@example.com", "password": PHRASE, "client": HOME}
+        return await self.service.sign_in(**{**credentials, **changes})
+
+    async def counts(self) -> dict[str, int]:
+        row = await self.lanes.fetchrow(COUNTS)
+        return dict(row or {})
+
+    async def is_open(self, signed_in: SignedIn) -> bool:
+        return bool(
+            await self.lanes.fetchval(
+                "SELECT revoked_at IS NULL FROM session WHERE id = $1", signed_in.session
+            )
+        )
+
+
+@pytest.fixture
+async def desk(database_url: str) -> AsyncIterator[Desk]:
+    clock, passwords = ManualClock(), Argon2Passwords()
+    async with (
+        Lanes(database_url, LaneOptions(size=2)) as reads,
+        Lanes(database_url, LaneOptions(size=4)) as writes,
+    ):
+        revoked: list[SessionId] = []
+        heard: list[tuple[WorkspaceId, int]] = []
+        issuer = SessionIssuer(
+            tokens=TOKENS,
+            clock=clock,
+            lifetimes=LIFETIMES,
+            new_id=uuid4,
+            new_secret=secrets.token_urlsafe,
+        )
+        store = PostgresStore(reads, writes, new_id=uuid4, committed=lambda *at: heard.append(at))
+        service = AccountService(store, PostgresAccounts(writes), passwords, issuer, revoked.append)
+        yield Desk(service, clock, reads, revoked, heard)
+    passwords.close()
+
+
+def _refused(error: pytest.ExceptionInfo[Refused]) -> list[tuple[Code, tuple[str, ...]]]:
+    return [(problem.code, problem.path) for problem in error.value.problems]
+
+
+async def test_signing_up_makes_account_workspace_and_session_at_once(desk: Desk) -> None:
+    ada = await desk.ada(email="Ada@Example.COM", zone=ZoneInfo("Europe/Paris"))
+
+    account = await desk.lanes.fetchrow("SELECT * FROM account")
+    assert account is not None
+    assert (account["id"], account["email"], account["name"]) == (
+        ada.user,
+        "Ada@Example.COM",
+        "Ada",
+    )
+    assert (account["email_key"], account["time_zone"]) == ("ada@example.com", "Europe/Paris")
+    workspace = await desk.lanes.fetchrow("SELECT * FROM workspace")
+    assert workspace is not None
+    assert (workspace["name"], workspace["head"]) == ("Ada's tasks", 2)
+    assert desk.heard == [(workspace["id"], 2)]
+    rows = await desk.lanes.fetch("SELECT seq, kind, actor, payload FROM change ORDER BY seq")
+    assert [(row["seq"], row["kind"], row["actor"]) for row in rows] == [
+        (1, "workspace.created", ada.user),
+        (2, "member.added", ada.user),
+    ]
+    member = json.loads(rows[1]["payload"])
+    assert (member["user"]["name"], member["role"]) == ("Ada", "OWNER")
+    viewer = TOKENS.read(ada.access.text, desk.clock.at)
+    assert (viewer.user, viewer.session) == (ada.user, ada.session)
+    assert ada.access.expires_at == desk.clock.at + LIFETIMES.access
+
+
+async def test_an_address_has_one_account_however_it_is_spelt(desk: Desk) -> None:
+    await desk.ada(email="ada@b\u00fccher.example")
+    before = await desk.counts()
+
+    with pytest.raises(Refused) as refused:
+        await desk.ada(email="ADA@xn--bcher-kva.example")
+
+    assert _refused(refused) == [(Code.CONFLICT, ("input", "email"))]
+    assert await desk.counts() == before
+
+
+async def test_of_many_who_sign_up_with_one_address_at_once_one_succeeds(desk: Desk) -> None:
+    outcomes = await asyncio.gather(*(desk.ada() for _ in range(8)), return_exceptions=True)
+
+    assert sum(isinstance(outcome, SignedIn) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 7
+    assert await desk.counts() == {
+        "accounts": 1,
+        "sessions": 1,
+        "workspaces": 1,
+        "members": 1,
+        "changes": 2,
+    }
+
+
+async def test_all_bad_fields_are_told_at_once_and_nothing_is_kept(desk: Desk) -> None:
+    with pytest.raises(Refused) as refused:
+        await desk.ada(email="ada", password="x" * 7, name=" \0")
+
+    assert _refused(refused) == [
+        (Code.INVALID, ("input", "email")),
+        (Code.INVALID, ("input", "password")),
+        (Code.INVALID, ("input", "name")),
+    ]
+    assert set((await desk.counts()).values()) == {0}
+
+
+async def test_signing_in_opens_another_session(desk: Desk) -> None:
+    first = await desk.ada()
+
+    second = await desk.enter(email=" ADA@example.com ")
+
+    assert second.user == first.user
+    assert second.session != first.session
+    assert await desk.is_open(first)
+    assert await desk.is_open(second)
+
+
+@pytest.mark.parametrize(
+    "_case,changes",
+    [
+        ("a wrong password", {"password": "a bell rings at one"}),
+        ("an unknown address", {"email": "eve@example.com"}),
+        ("a password nobody can have", {"password": "\0"}),
+        ("a password of a megabyte", {"password": "x" * 1_000_000}),
+        ("lone surrogates", {"password": "\ud800" * 9}),
+    ],
+)
+async def test_wrong_credentials_look_the_same(
+    desk: Desk, _case: str, changes: dict[str, str]
+) -> None:
+    await desk.ada()
+    before = await desk.counts()
+
+    with pytest.raises(Refused) as refused:
+        await desk.enter(**changes)
+
+    assert _refused(refused) == [(Code.INVALID, ("input",))]
+    assert str(refused.value) == "The address or the password is wrong."
+    assert await desk.counts() == before
+
+
+async def test_failures_lock_the_account_for_a_while_and_success_costs_nothing(desk: Desk) -> None:
+    await desk.ada()
+    for _ in range(ACCOUNT_TRIES + 5):
+        await desk.enter()
+    for number in range(ACCOUNT_TRIES):
+        with pytest.raises(Refused):
+            await desk.enter(password=f"guess {number}", client=f"198.51.100.{number}")
+
+    with pytest.raises(Refused) as refused:
+        await desk.enter()
+
+    assert _refused(refused) == [(Code.LIMIT_EXCEEDED, ("input",))]
+    desk.clock.at += ACCOUNT_REFILL
+    await desk.enter()
+
+
+async def test_one_client_cannot_guess_over_many_accounts(desk: Desk) -> None:
+    await desk.ada()
+    # Another address of the same subscriber's network counts as the same client.
+    for number in range(CLIENT_TRIES):
+        with pytest.raises(Refused):
+            await desk.enter(email=f"v{number}@example.com", client=f"2001:db8::{number + 1:x}")
+
+    with pytest.raises(Refused) as refused:
+        await desk.enter(client="2001:db8::ffff")
+
+    assert _refused(refused) == [(Code.LIMIT_EXCEEDED, ("input",))]
+    await desk.enter(client="2001:db8:0:1::1")
+
+
+async def test_a_refresh_token_works_once_and_prolongs_the_session(desk: Desk) -> None:
+    first = await desk.ada()
+    desk.clock.at += timedelta(days=29)
+
+    second = await desk.service.refresh(first.refresh_token)
+
+    assert (second.user, second.session) == (first.user, first.session)
+    assert second.refresh_token != first.refresh_token
+    assert second.access.expires_at == desk.clock.at + LIFETIMES.access
+    desk.clock.at += timedelta(days=29)
+    third = await desk.service.refresh(second.refresh_token)
+    assert third.session == first.session
+
+
+async def test_a_copied_refresh_token_ends_the_session(desk: Desk) -> None:
+    first = await desk.ada()
+    second = await desk.service.refresh(first.refresh_token)
+
+    with pytest.raises(Refused) as refused:
+        await desk.service.refresh(first.refresh_token)
+
+    assert _refused(refused) == [(Code.INVALID, ("input", "refreshToken"))]
+    assert not await desk.is_open(first)
+    with pytest.raises(Refused):
+        await desk.service.refresh(second.refresh_token)
+
+
+async def test_of_many_refreshes_at_once_one_succeeds(desk: Desk) -> None:
+    first = await desk.ada()
+
+    outcomes = await asyncio.gather(
+        *(desk.service.refresh(first.refresh_token) for _ in range(4)), return_exceptions=True
+    )
+
+    assert sum(isinstance(outcome, SignedIn) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 3
+
+
+@pytest.mark.parametrize(
+    "_case,token",
+    [("empty", ""), ("unknown", "x" * 43), ("long", "x" * 100_000), ("not ASCII", "\ud800\0")],
+)
+async def test_an_unknown_refresh_token_is_refused(desk: Desk, _case: str, token: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await desk.service.refresh(token)
+
+    assert _refused(refused) == [(Code.INVALID, ("input", "refreshToken"))]
+
+
+async def test_a_session_that_nobody_refreshes_is_over_after_its_lifetime(desk: Desk) -> None:
+    first = await desk.ada()
+    desk.clock.at += LIFETIMES.session
+
+    with pytest.raises(Refused):
+        await desk.service.refresh(first.refresh_token)
+
+
+async def test_signing_out_ends_this_session_and_tells_at_once(desk: Desk) -> None:
+    first = await desk.ada()
+    second = await desk.enter()
+    viewer = TOKENS.read(second.access.text, desk.clock.at)
+
+    await desk.service.sign_out(viewer, everywhere=False)
+    await desk.service.sign_out(viewer, everywhere=False)
+
+    assert desk.revoked == [second.session]
+    assert await desk.is_open(first)
+    assert not await desk.is_open(second)
+    with pytest.raises(Refused):
+        await desk.service.refresh(second.refresh_token)
+
+
+async def test_signing_out_everywhere_ends_all_sessions_of_that_user_alone(desk: Desk) -> None:
+    bob = await desk.ada(email="bob@example.com", name="Bob")
+    first = await desk.ada()
+    second = await desk.enter()
+
+    await desk.service.sign_out(TOKENS.read(first.access.text, desk.clock.at), everywhere=True)
+
+    assert set(desk.revoked) == {first.session, second.session}
+    assert await desk.is_open(bob)
+
+
+async def test_an_account_keeps_a_bounded_number_of_sessions(desk: Desk) -> None:
+    oldest = await desk.ada()
+    for _ in range(SESSIONS_MAX):
+        desk.clock.at += timedelta(minutes=1)
+        newest = await desk.enter()
+
+    assert not await desk.is_open(oldest)
+    assert await desk.is_open(newest)
+    open_now = "SELECT count(*) FROM session WHERE revoked_at IS NULL"
+    assert await desk.lanes.fetchval(open_now) == SESSIONS_MAX
+    desk.clock.at += timedelta(days=40)
+    await desk.enter()
+    assert await desk.lanes.fetchval("SELECT count(*) FROM session") == 1
