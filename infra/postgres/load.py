@@ -1,5 +1,7 @@
 """One look at all that a decision needs: a single statement, so a single snapshot."""
 
+# ruff: noqa: S608 - what is spliced are names of our own tables and numbers of parameters
+
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -22,164 +24,193 @@ _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.desc
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
     'deleted_at', t.deleted_at)"""
 
-# What is not asked for costs one comparison with a null parameter. The spliced parts are constants.
-LOOK = f"""
-WITH RECURSIVE
-target AS (
-    SELECT coalesce(
-        $3::uuid,
-        (SELECT workspace_id FROM task WHERE id = $4::uuid),
-        (SELECT workspace_id FROM category WHERE $5::text = 'category' AND id = $6::uuid),
-        (SELECT workspace_id FROM tag WHERE $5::text = 'tag' AND id = $6::uuid)) AS id
-),
-ws AS (
-    SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
-    WHERE m.user_id = $1::uuid AND w.id = (SELECT id FROM target)
-),
-subtree AS (
-    SELECT id, 1 AS depth FROM task WHERE $8::boolean AND parent_id = $4::uuid
-    UNION ALL
-    SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
-    WHERE s.depth <= {DEPTH_MAX}
-),
-ancestor AS (
-    SELECT parent_id AS id, 1 AS depth FROM task WHERE id = $9::uuid AND parent_id IS NOT NULL
-    UNION ALL
-    SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
-    WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}
-),
-below AS (SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}),
-asked AS (
-    SELECT t.*, b.depth FROM task t LEFT JOIN below b USING (id)
-    WHERE t.workspace_id = (SELECT id FROM ws)
-      AND (t.id = ANY(array_append($7::uuid[], $4::uuid))
-           OR t.id IN (SELECT id FROM below)
-           OR t.id = (SELECT id FROM ancestor WHERE depth = 1))
-),
-around AS (
-    SELECT (SELECT position FROM asked WHERE id = $15::uuid) AS after,
-           (SELECT position FROM asked WHERE id = $16::uuid) AS before
-)
-SELECT json_build_object(
-    'workspace', (SELECT row_to_json(w) FROM (
-        SELECT id, name, created_at, role, head, roles_rev, labels_rev, tree_rev FROM ws) w),
-    'actor', (SELECT json_build_object('name', name, 'zone', time_zone)
-              FROM account WHERE id = $1::uuid),
-    'recorded', (
-        SELECT json_build_object('field', r.field, 'arguments', encode(r.arguments, 'hex'),
-            'seq', r.seq, 'subject', r.subject,
-            'visible', EXISTS (SELECT FROM member m
-                               WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
-            'state', (SELECT c.payload FROM change c
-                      WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
-                      ORDER BY c.seq DESC LIMIT 1))
-        FROM idempotency r WHERE r.user_id = $1::uuid AND r.key = $2::text),
-    'label', (
-        SELECT row_to_json(l) FROM (
-            SELECT id, name, colour FROM category
-            WHERE $5::text = 'category' AND id = $6::uuid AND workspace_id = (SELECT id FROM ws)
-            UNION ALL
-            SELECT id, name, colour FROM tag
-            WHERE $5::text = 'tag' AND id = $6::uuid AND workspace_id = (SELECT id FROM ws)) l),
-    'tasks', (SELECT json_agg({_TASK}) FROM asked t WHERE t.depth IS NULL),
-    'below', (SELECT json_agg({_TASK} ORDER BY t.depth) FROM asked t WHERE t.depth IS NOT NULL),
-    'depth', (SELECT max(depth) FROM below),
-    'ancestors', (SELECT json_agg(id ORDER BY depth) FROM ancestor),
-    'categories', (
-        SELECT json_agg(row_to_json(l)) FROM (
-            SELECT id, name, colour FROM category
-            WHERE workspace_id = (SELECT id FROM ws)
-              AND id IN (SELECT category_id FROM asked UNION ALL SELECT $10::uuid)) l),
-    'tags', (
-        SELECT json_agg(row_to_json(l)) FROM (
-            SELECT id, name, colour FROM tag
-            WHERE workspace_id = (SELECT id FROM ws)
-              AND id IN (SELECT unnest(tag_ids) FROM asked
-                         UNION ALL SELECT unnest($11::uuid[]))) l),
-    'users', (
-        SELECT json_agg(json_build_object('id', a.id, 'name', a.name, 'member', m.id,
-                                          'role', m.role, 'since', m.created_at))
-        FROM account a LEFT JOIN member m
-          ON m.user_id = a.id AND m.workspace_id = (SELECT id FROM ws)
-        WHERE EXISTS (SELECT FROM ws)
-          AND (a.email_key = $13::text
-               OR a.id IN (SELECT assignee_id FROM asked UNION ALL SELECT unnest($12::uuid[])))),
-    'invitee', (SELECT id FROM account WHERE email_key = $13::text AND EXISTS (SELECT FROM ws)),
-    'low', CASE WHEN $15::uuid IS NOT NULL THEN (SELECT after FROM around)
-                WHEN $16::uuid IS NOT NULL THEN (
-                    SELECT max(position) FROM task WHERE deleted_at IS NULL
-                      AND workspace_id = (SELECT id FROM ws)
-                      AND position < (SELECT before FROM around))
-                WHEN $14::boolean THEN (
-                    SELECT max(position) FROM task
-                    WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)) END,
-    'high', CASE WHEN $16::uuid IS NOT NULL THEN (SELECT before FROM around)
-                 WHEN $15::uuid IS NOT NULL THEN (
-                    SELECT min(position) FROM task WHERE deleted_at IS NULL
-                      AND workspace_id = (SELECT id FROM ws)
-                      AND position > (SELECT after FROM around)) END,
-    'taken', $17::uuid IS NOT NULL AND (
-        EXISTS (SELECT FROM task WHERE id = $17::uuid)
-        OR EXISTS (SELECT FROM tag WHERE id = $17::uuid)
-        OR EXISTS (SELECT FROM category WHERE id = $17::uuid)
-        OR EXISTS (SELECT FROM workspace WHERE id = $17::uuid)
-        OR EXISTS (SELECT FROM member WHERE id = $17::uuid)
-        OR EXISTS (SELECT FROM account WHERE id = $17::uuid)),
-    'name_taken', CASE $18::text
-        WHEN 'category' THEN (SELECT id FROM category
-            WHERE workspace_id = (SELECT id FROM ws) AND name_key = $19::text)
-        WHEN 'tag' THEN (SELECT id FROM tag
-            WHERE workspace_id = (SELECT id FROM ws) AND name_key = $19::text) END,
-    'label_count', CASE $18::text
-        WHEN 'category' THEN (
-            SELECT count(*) FROM category WHERE workspace_id = (SELECT id FROM ws))
-        WHEN 'tag' THEN (SELECT count(*) FROM tag WHERE workspace_id = (SELECT id FROM ws)) END,
-    'owners', CASE WHEN cardinality($12::uuid[]) > 0 THEN (
-        SELECT count(*) FROM member
-        WHERE workspace_id = (SELECT id FROM ws) AND role = {Role.OWNER.value}) END,
-    'memberships', CASE WHEN (SELECT id FROM target) IS NULL THEN (
-        SELECT count(*) FROM member WHERE user_id = $1::uuid) END
-)::text
-"""  # noqa: S608
-
 Row = Mapping[str, Any]
 
 
-def parameters(command: Command, needs: Needs) -> tuple[object, ...]:
-    """Returns the values of LOOK's parameters."""
-    label_kind, label_id = needs.label or (None, None)
-    name_kind, name_key = needs.name or (None, None)
-    tasks = [*needs.tasks, *(one for one in (needs.after, needs.before) if one is not None)]
-    return (
-        command.actor,
-        command.key,
-        needs.workspace,
-        needs.task,
-        label_kind,
-        label_id,
-        tasks,
-        needs.subtree,
-        needs.ancestors_of,
-        needs.category,
-        list(needs.tags),
-        list(needs.users),
-        needs.email_key,
-        needs.end,
-        needs.after,
-        needs.before,
-        needs.new_id,
-        name_kind,
-        name_key,
-    )
+def look(command: Command, needs: Needs) -> tuple[str, list[object]]:
+    """Returns the statement that reads just what is needed, and its parameters' values.
+
+    Its text depends only on what is asked for, so a lane keeps a few of them prepared. One
+    statement for all that can be asked would start some forty subplans each time.
+    """
+    made = _Look(command, needs)
+    parts = ", ".join(f"'{name}', {expression}" for name, expression in made.parts.items())
+    ctes = ", ".join(f"{name} AS ({query})" for name, query in made.ctes.items())
+    return f"WITH RECURSIVE {ctes} SELECT json_build_object({parts})::text", made.values
+
+
+class _Look:
+    """One look in the making: every spliced piece is a constant, every value a parameter."""
+
+    def __init__(self, command: Command, needs: Needs) -> None:
+        self.values: list[object] = []
+        self.ctes: dict[str, str] = {}
+        self.parts: dict[str, str] = {}
+        self._actor = self._bind(command.actor, "uuid")
+        self._workspace(needs)
+        if command.key is not None:
+            self._recorded(command.key)
+        if needs.subtree or needs.ancestors_of:
+            self._tree(needs)
+        if needs.task or needs.tasks or needs.after or needs.before:
+            self._tasks(needs)
+        if needs.end or needs.after or needs.before:
+            self._around(needs)
+        if needs.new_id:
+            self._taken(needs.new_id)
+        if needs.name:
+            self._named(*needs.name)
+        self._labels(needs)
+        if needs.users or needs.email_key or "asked" in self.ctes:
+            self._people(needs)
+
+    def _bind(self, value: object, kind: str) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}::{kind}"
+
+    def _workspace(self, needs: Needs) -> None:
+        self.parts["actor"] = f"""(
+            SELECT json_build_object('name', name, 'zone', time_zone)
+            FROM account WHERE id = {self._actor})"""
+        if needs.workspace:
+            target = self._bind(needs.workspace, "uuid")
+        elif needs.task:
+            target = f"(SELECT workspace_id FROM task WHERE id = {self._bind(needs.task, 'uuid')})"
+        elif needs.label:
+            kind, label = needs.label
+            one = self._bind(label, "uuid")
+            target = f"(SELECT workspace_id FROM {kind} WHERE id = {one})"
+            self.parts["label"] = f"""(
+                SELECT json_build_object('id', id, 'name', name, 'colour', colour)
+                FROM {kind} WHERE id = {one} AND workspace_id = (SELECT id FROM ws))"""
+        else:
+            target = "NULL::uuid"
+            count = f"(SELECT count(*) FROM member WHERE user_id = {self._actor})"
+            self.parts["memberships"] = count
+        self.ctes["ws"] = f"""
+            SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
+            WHERE m.user_id = {self._actor} AND w.id = {target}"""
+        self.parts["workspace"] = """(
+            SELECT json_build_object('id', id, 'name', name, 'created_at', created_at,
+                'role', role, 'head', head, 'roles_rev', roles_rev, 'labels_rev', labels_rev,
+                'tree_rev', tree_rev) FROM ws)"""
+
+    def _recorded(self, key: str) -> None:
+        self.parts["recorded"] = f"""(
+            SELECT json_build_object('field', r.field, 'arguments', encode(r.arguments, 'hex'),
+                'seq', r.seq, 'subject', r.subject,
+                'visible', EXISTS (SELECT FROM member m
+                                   WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
+                'state', (SELECT c.payload FROM change c
+                          WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
+                          ORDER BY c.seq DESC LIMIT 1))
+            FROM idempotency r
+            WHERE r.user_id = {self._actor} AND r.key = {self._bind(key, "text")})"""
+
+    def _tree(self, needs: Needs) -> None:
+        if needs.subtree:
+            self.ctes["subtree"] = f"""
+                SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
+                UNION ALL
+                SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
+                WHERE s.depth <= {DEPTH_MAX}"""
+            self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
+            self.parts["depth"] = "(SELECT max(depth) FROM below)"
+            self.parts["below"] = f"""(
+                SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
+                WHERE t.workspace_id = (SELECT id FROM ws))"""
+        if needs.ancestors_of:
+            self.ctes["ancestor"] = f"""
+                SELECT parent_id AS id, 1 AS depth FROM task
+                WHERE id = {self._bind(needs.ancestors_of, "uuid")} AND parent_id IS NOT NULL
+                UNION ALL
+                SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
+                WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}"""
+            self.parts["ancestors"] = "(SELECT json_agg(id ORDER BY depth) FROM ancestor)"
+
+    def _tasks(self, needs: Needs) -> None:
+        named = (needs.task, *needs.tasks, needs.after, needs.before)
+        ids = self._bind([one for one in named if one is not None], "uuid[]")
+        parent = "OR id = (SELECT id FROM ancestor WHERE depth = 1)" if needs.ancestors_of else ""
+        self.ctes["asked"] = f"""
+            SELECT * FROM task
+            WHERE workspace_id = (SELECT id FROM ws) AND (id = ANY({ids}) {parent})"""
+        self.parts["tasks"] = f"(SELECT json_agg({_TASK}) FROM asked t)"
+
+    def _around(self, needs: Needs) -> None:
+        there = "FROM task WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)"
+        if needs.after:
+            at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.after, 'uuid')})"
+            self.parts["low"] = at
+            self.parts["high"] = f"(SELECT min(position) {there} AND position > {at})"
+        elif needs.before:
+            at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.before, 'uuid')})"
+            self.parts["low"] = f"(SELECT max(position) {there} AND position < {at})"
+            self.parts["high"] = at
+        else:
+            self.parts["low"] = f"(SELECT max(position) {there})"
+
+    def _taken(self, new_id: UUID) -> None:
+        one = self._bind(new_id, "uuid")
+        tables = ("task", "tag", "category", "workspace", "member", "account")
+        exist = (f"EXISTS (SELECT FROM {table} WHERE id = {one})" for table in tables)
+        self.parts["taken"] = f"({' OR '.join(exist)})"
+
+    def _named(self, kind: Kind, key: str) -> None:
+        own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"
+        self.parts["name_taken"] = f"(SELECT id {own} AND name_key = {self._bind(key, 'text')})"
+        self.parts["label_count"] = f"(SELECT count(*) {own})"
+
+    def _labels(self, needs: Needs) -> None:
+        sources = [name for name in ("asked",) if name in self.ctes]
+        if needs.subtree:
+            sources.append("task t JOIN below USING (id)")
+        for kind, plural, column in (
+            ("category", "categories", "category_id"),
+            ("tag", "tags", "unnest(tag_ids)"),
+        ):
+            wanted = [f"SELECT {column} FROM {source}" for source in sources]
+            if kind == "category" and needs.category:
+                wanted.append(f"SELECT {self._bind(needs.category, 'uuid')}")
+            if kind == "tag" and needs.tags:
+                wanted.append(f"SELECT unnest({self._bind(list(needs.tags), 'uuid[]')})")
+            if wanted:
+                self.parts[plural] = f"""(
+                    SELECT json_agg(json_build_object('id', id, 'name', name, 'colour', colour))
+                    FROM {kind} WHERE workspace_id = (SELECT id FROM ws)
+                      AND id IN ({" UNION ALL ".join(wanted)}))"""
+
+    def _people(self, needs: Needs) -> None:
+        wanted = ["SELECT assignee_id FROM asked"] if "asked" in self.ctes else []
+        if needs.subtree:
+            wanted.append("SELECT assignee_id FROM task t JOIN below USING (id)")
+        if needs.users:
+            wanted.append(f"SELECT unnest({self._bind(list(needs.users), 'uuid[]')})")
+            self.parts["owners"] = f"""(
+                SELECT count(*) FROM member
+                WHERE workspace_id = (SELECT id FROM ws) AND role = {Role.OWNER.value})"""
+        if needs.email_key:
+            key = self._bind(needs.email_key, "text")
+            wanted.append(f"SELECT id FROM account WHERE email_key = {key}")
+            self.parts["invitee"] = f"""(
+                SELECT id FROM account WHERE email_key = {key} AND EXISTS (SELECT FROM ws))"""
+        self.parts["users"] = f"""(
+            SELECT json_agg(json_build_object('id', a.id, 'name', a.name, 'member', m.id,
+                                              'role', m.role, 'since', m.created_at))
+            FROM account a LEFT JOIN member m
+              ON m.user_id = a.id AND m.workspace_id = (SELECT id FROM ws)
+            WHERE EXISTS (SELECT FROM ws) AND a.id IN ({" UNION ALL ".join(wanted)}))"""
 
 
 def seen(command: Command, needs: Needs, answer: str) -> Seen:
-    """Returns what LOOK answered, in the domain's terms."""
+    """Returns what the look found, in the domain's terms."""
     row: Row = orjson.loads(answer)
     ws: Row | None = row["workspace"]
     space = None if ws is None else WorkspaceId(UUID(ws["id"]))
-    tasks = {task.id: task for task in (_task(one, space) for one in row["tasks"] or () if space)}
-    people = row["users"] or ()
+    tasks = {
+        task.id: task for task in (_task(one, space) for one in row.get("tasks") or () if space)
+    }
+    people = row.get("users") or ()
     users = {UserId(UUID(one["id"])): _user(one) for one in people}
     kind: Kind = needs.label[0] if needs.label else "tag"
     return Seen(
@@ -191,17 +222,17 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         roles_rev=ws["roles_rev"] if ws else 0,
         labels_rev=ws["labels_rev"] if ws else 0,
         tree_rev=ws["tree_rev"] if ws else 0,
-        recorded=_recorded(row["recorded"]),
-        label=_label(kind, row["label"], space) if row["label"] and space else None,
+        recorded=_recorded(row.get("recorded")),
+        label=_label(kind, row["label"], space) if row.get("label") and space else None,
         task=tasks.get(needs.task) if needs.task else None,
         tasks=tasks,
-        descendants=tuple(_task(one, space) for one in (row["below"] or ()) if space),
-        ancestors=tuple(TaskId(UUID(one)) for one in row["ancestors"] or ()),
-        subtree_depth=row["depth"] or 0,
+        descendants=tuple(_task(one, space) for one in (row.get("below") or ()) if space),
+        ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
+        subtree_depth=row.get("depth") or 0,
         labels={
             label.id: label
             for name, plural in (("category", "categories"), ("tag", "tags"))
-            for label in _labels(name, row[plural], space)
+            for label in _labels(name, row.get(plural), space)
         },
         users=users,
         members={
@@ -209,14 +240,14 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
             for one in people
             if one["member"] and space
         },
-        invitee=users.get(UserId(UUID(row["invitee"]))) if row["invitee"] else None,
-        low=row["low"],
-        high=row["high"],
-        taken=row["taken"],
-        name_taken=UUID(row["name_taken"]) if row["name_taken"] else None,
-        label_count=row["label_count"] or 0,
-        owner_count=row["owners"] or 0,
-        membership_count=row["memberships"] or 0,
+        invitee=users.get(UserId(UUID(row["invitee"]))) if row.get("invitee") else None,
+        low=row.get("low"),
+        high=row.get("high"),
+        taken=row.get("taken", False),
+        name_taken=UUID(row["name_taken"]) if row.get("name_taken") else None,
+        label_count=row.get("label_count") or 0,
+        owner_count=row.get("owners") or 0,
+        membership_count=row.get("memberships") or 0,
     )
 
 

@@ -12,7 +12,7 @@ from domain.ids import WorkspaceId
 from domain.ports import Command, Needs, Seen, Writes
 from infra.postgres.flush import FLUSH, argument, refusal
 from infra.postgres.lanes import Lanes
-from infra.postgres.load import LOOK, parameters, seen
+from infra.postgres.load import look, seen
 
 # Longer than any healthy queue on one workspace, shorter than a client's patience.
 TURN_WAIT_S = 5.0
@@ -41,7 +41,8 @@ class PostgresStore:
 
     async def load(self, command: Command, needs: Needs) -> Seen:
         """See `Store.load`."""
-        answer = await self._reads.fetchval(LOOK, *parameters(command, needs))
+        statement, values = look(command, needs)
+        answer = await self._reads.fetchval(statement, *values)
         return seen(command, needs, answer)
 
     async def flush(self, command: Command, writes: Writes) -> int:

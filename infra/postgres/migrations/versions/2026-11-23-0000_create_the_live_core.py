@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "2026-11-23-0000"
+revision = "202611230000"
 down_revision = None
 
 
