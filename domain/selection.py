@@ -1,47 +1,33 @@
-"""What a read asks for: which rows (`Read`), and which of their fields (`Selection`).
+"""Which fields of its rows a read wants.
 
-A selection is static per document and the booleans of its directives; a read carries the
-request's values. Both speak of kinds and attributes, never of GraphQL or SQL.
+A selection is fixed per document and the booleans of its directives, so that what is prepared
+from it can be kept; the values of a request come beside it. It speaks of kinds and attributes,
+never of GraphQL or SQL.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from domain.filters import Filter, Order
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A slice of an ordered list: `first` rows after a cursor, or `last` rows before one.
-
-    Cursors are decoded already: the texts of the order's keys in order, the id last.
-    """
-
-    size: int
-    backwards: bool = False
-    after: tuple[str | None, ...] | None = None
-    before: tuple[str | None, ...] | None = None
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One entry of the answer: `key` is its name there, `attribute` its name in the domain.
 
-    `selection` is there for objects; `page` for nested connections.
+    `selection` is there for objects and lists of them. `page` is there for a nested connection:
+    the index of its page among those that come with the request.
     """
 
     key: str
     attribute: str
     selection: "Selection | None" = None
-    page: Page | None = None
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The wanted fields of an object of one kind, in the order of the answer.
 
-    `kind` is the public name of the object's type, which `__typename` answers.
+    `kind` is the public name of the object's type, which the attribute `__typename` answers.
     """
 
     kind: str
-    fields: tuple[Field, ...] = field(default=())
+    fields: tuple[Field, ...] = ()

@@ -1,0 +1,128 @@
+"""What can be read: each read says which rows, and the port says how they are asked for.
+
+A row that is absent and a row that the viewer may not see are one and the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from domain.changes import Change
+from domain.filters import Filter
+from domain.ids import TaskId, UserId, WorkspaceId
+from domain.messages import ResyncRequired
+from domain.paging import Order, Page
+from domain.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class TheViewer:
+    """The viewer's own account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneWorkspace:
+    """A workspace, once its stream has reached `at_least`."""
+
+    id: WorkspaceId
+    at_least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTask:
+    """A task, in the trash or not, once its workspace's stream has reached `at_least`."""
+
+    id: TaskId
+    at_least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPage:
+    """A page of a workspace's tasks, once its stream has reached `at_least`."""
+
+    workspace: WorkspaceId
+    filter: Filter
+    orders: tuple[Order, ...]
+    page: Page
+    at_least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSlice:
+    """The `first` changes of a workspace that follow `after`."""
+
+    workspace: WorkspaceId
+    after: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesAfter:
+    """A live stream of a workspace's changes: those after `after`, or from now on."""
+
+    workspace: WorkspaceId
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What things of a workspace are by now, answered as an object keyed by their ids.
+
+    For whoever has been let into the workspace already: nobody asks who the viewer is. Users who
+    are no members of it are known by name.
+    """
+
+    workspace: WorkspaceId
+    ids: tuple[UUID, ...]
+
+
+# What the database answers as it stands, in one statement for any number of them.
+Row: TypeAlias = TheViewer | OneWorkspace | OneTask | TaskPage | Present
+# What a root field of a query may ask for; where it asks for None, the answer is null.
+Read: TypeAlias = Row | ChangeSlice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """A page of the log; empty where `resync` tells that the log does not reach back."""
+
+    changes: Sequence[Change]
+    head: int
+    has_next: bool
+    resync: ResyncRequired | None
+
+
+class PreparedRead(Protocol):
+    """One selection of rows and fields, ready to be read with the values of a request."""
+
+    async def read(
+        self, viewer: UserId | None, reads: Sequence[Row], pages: Sequence[Page]
+    ) -> bytes | None:
+        """Returns the answer as JSON, all from one snapshot.
+
+        None: something is not visible, or its stream has not reached `at_least`; asked one by
+        one, the reads tell which. A task or workspace that is not visible is null, no more.
+
+        Args:
+            viewer: who asks; None where every read is `Present`.
+            reads: one for each field of the prepared selection that has a selection of its own.
+            pages: those of the nested connections, by the index in their `Field.page`.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """Reads rows for a viewer."""
+
+    def prepare(self, selection: Selection) -> PreparedRead:
+        """Returns the reads of that selection's fields, to be kept as long as the selection."""
+        ...
+
+    async def has_reached(self, viewer: UserId, read: Row) -> bool:
+        """Tells whether the read's `at_least` has come, or nothing is visible that it could."""
+        ...
+
+    async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
+        """Returns changes in their order; None where the workspace is not visible."""
+        ...
