@@ -12,3 +12,10 @@ def planned(rows: Callable[..., object], answers: object, description: str | Non
     Nothing calls `rows` in the way of an ordinary resolver: the plan of the whole operation does.
     """
     return strawberry.field(resolver=rows, graphql_type=answers, description=description)
+
+
+def streamed(rows: Callable[..., object], answers: object, description: str) -> Any:
+    """Returns a subscription of messages of type `answers`; `rows` says of what."""
+    return strawberry.subscription(
+        resolver=rows, graphql_type=answers, description=description
+    )

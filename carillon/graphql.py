@@ -1,0 +1,43 @@
+"""The GraphQL schema, put together from its areas."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from resolvers.accounts import AccountMutation
+from resolvers.changes import ChangeQuery, ChangeSubscription
+from resolvers.labels import LabelMutation
+from resolvers.tasks import TaskMutation, TaskQuery
+from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
+from schema.changes import CaughtUp, Change, ResyncRequired
+from schema.scalars import SCALARS
+
+
+@strawberry.type
+class Query(WorkspaceQuery, TaskQuery, ChangeQuery):
+    pass
+
+
+@strawberry.type
+class Mutation(AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation):
+    pass
+
+
+@strawberry.type
+class Subscription(ChangeSubscription):
+    pass
+
+
+def build() -> strawberry.Schema:
+    """Returns the schema."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Change, CaughtUp, ResyncRequired],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def sdl() -> str:
+    """Returns the schema as clients see it, for `schema/schema.graphql`."""
+    return build().as_str() + "\n"

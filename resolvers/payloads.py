@@ -1,0 +1,184 @@
+"""What mutations answer: the subject's state as it was selected, or what the caller can act on."""
+
+import functools
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, ParamSpec
+from uuid import UUID
+
+import orjson
+import strawberry
+from graphql import get_argument_values
+from strawberry.types import Info
+
+from domain.changes import State
+from domain.errors import Invisible, Problem, Refused, Unauthenticated, invalid
+from domain.ids import TaskId, parse_uuid
+from domain.ports import Command
+from domain.reading import OneTask, Read
+from domain.selection import Selection
+from domain.services.mutations import Outcome
+from resolvers.render import holds, render
+from resolvers.selection import selected
+from schema.context import Context, RequestInfo
+
+P = ParamSpec("P")
+Payload = dict[str, object]
+Resolver = Callable[Concatenate[Any, RequestInfo, P], Awaitable[Payload]]
+
+
+def mutation(answers: type, description: str) -> Callable[[Resolver[P]], Any]:
+    """Returns a decorator: a mutation whose refusals become `userErrors` of the payload.
+
+    The root is nullable, so that one failure leaves its neighbours' answers.
+    """
+
+    def decorate(resolver: Resolver[P]) -> Any:
+        @functools.wraps(resolver)
+        async def resolve(
+            self: object, info: RequestInfo, *args: P.args, **kwargs: P.kwargs
+        ) -> Payload:
+            try:
+                return await resolver(self, info, *args, **kwargs)
+            except Refused as refused:
+                return await _refusal(info, refused)
+
+        return strawberry.mutation(
+            resolver=resolve, graphql_type=answers | None, description=description
+        )
+
+    return decorate
+
+
+def command(info: RequestInfo, key: str | None) -> Command:
+    """Returns who asks for what, with the digest of the arguments a retry would repeat.
+
+    Raises:
+        Unauthenticated: the request carries no valid session.
+    """
+    viewer = info.context.viewer
+    if viewer is None:
+        raise Unauthenticated("Sign in, and send the token as Authorization: Bearer.")
+    return Command(
+        actor=viewer.user,
+        field=info.field_name,
+        key=key or None,
+        arguments=_digest(info),
+        trace=info.context.trace,
+    )
+
+
+async def done(
+    info: RequestInfo,
+    subject: str,
+    outcome: Outcome,
+    read: Callable[[UUID], Read] | None = None,
+) -> Payload:
+    """Returns the payload of what was done.
+
+    Args:
+        info: the mutation's.
+        subject: the payload's field for the subject.
+        outcome: what the use case did.
+        read: reads the subject's present from the database, where the selection asks for more
+            than its state holds.
+    """
+    given = _given(info)
+    answer: Payload = {}
+    for field in selected(info).fields:
+        if field.attribute == subject and field.selection is not None:
+            answer[field.key] = await _subject(info, outcome, field.selection, read)
+        elif field.attribute == f"{subject}_id":
+            answer[field.key] = str(outcome.subject)
+        elif field.attribute == "seq":
+            answer[field.key] = str(outcome.seq)
+        elif field.attribute == "client_mutation_id":
+            answer[field.key] = given
+        elif field.attribute == "user_errors":
+            answer[field.key] = []
+    return answer
+
+
+def wanted_id(text: str, *path: str) -> UUID:
+    """Returns the id.
+
+    Raises:
+        Refused: INVALID; the text is no UUID.
+    """
+    found = parse_uuid(text)
+    if found is None:
+        raise invalid("Send an id as a UUID, such as 01936f2e-8c1a-7c3e-9d54-0242ac120002.", *path)
+    return found
+
+
+def visible_id(text: str) -> UUID:
+    """Returns the id.
+
+    Raises:
+        Invisible: the text is no UUID, so there can be no such thing.
+    """
+    found = parse_uuid(text)
+    if found is None:
+        raise Invisible("There is no such thing.")
+    return found
+
+
+def new_id(text: str | None, *path: str) -> UUID | None:
+    """Returns the id that a client brings, None where it brings none."""
+    return wanted_id(text, *path) if text else None
+
+
+async def _subject(
+    info: RequestInfo,
+    outcome: Outcome,
+    selection: Selection,
+    read: Callable[[UUID], Read] | None,
+) -> Mapping[str, object] | None:
+    if holds(selection, outcome.state) or read is None:
+        return render(selection, outcome.state)
+    return await info.context.read(read(outcome.subject), selection)
+
+
+async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
+    answer: Payload = {}
+    for field in selected(info).fields:
+        if field.attribute == "user_errors" and field.selection is not None:
+            states = [_problem(problem) for problem in refused.problems]
+            answer[field.key] = [render(field.selection, state) for state in states]
+        elif field.attribute == "client_mutation_id":
+            answer[field.key] = _given(info)
+        elif field.selection is not None and refused.current is not None:
+            answer[field.key] = await _current(info, refused.current, field.selection)
+        else:
+            answer[field.key] = None
+    return answer
+
+
+async def _current(
+    info: RequestInfo, state: State, selection: Selection
+) -> Mapping[str, object] | None:
+    if holds(selection, state):
+        return render(selection, state)
+    return await info.context.read(OneTask(TaskId(UUID(str(state["id"])))), selection)
+
+
+def _problem(problem: Problem) -> State:
+    path = list(problem.path) or None
+    return {"code": problem.code.value, "field": path, "message": problem.message}
+
+
+def _given(info: RequestInfo) -> object:
+    return (_arguments(info).get("input") or {}).get("clientMutationId")
+
+
+def _arguments(info: Info[Context, None]) -> dict[str, Any]:
+    raw = info._raw_info
+    field = raw.parent_type.fields[raw.field_name]
+    return get_argument_values(field, raw.field_nodes[0], raw.variable_values)
+
+
+def _digest(info: RequestInfo) -> bytes:
+    arguments = dict(_arguments(info))
+    given = {k: v for k, v in (arguments.get("input") or {}).items() if k != "clientMutationId"}
+    canonical = orjson.dumps(arguments | {"input": given}, default=str, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).digest()

@@ -1,0 +1,239 @@
+"""Tasks: which rows a read means, and one use case for each mutation."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET, Maybe
+
+from domain.filter_input import parse
+from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
+from domain.paging import order_for, page
+from domain.reading import OneTask, TaskPage
+from domain.services.tasks import KEEP, DueDraft, Keep, Place, TaskPatch
+from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from schema import tasks as t
+from schema.context import RequestInfo
+from schema.filters import TaskFilter, TaskOrder
+from schema.planned import planned
+from schema.scalars import Sequence
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def _one(task: UUID) -> OneTask:
+    return OneTask(id=TaskId(task))
+
+
+def _task(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneTask:
+    return OneTask(id=TaskId(visible_id(id)), at_least=at_least or None)
+
+
+def _tasks(  # noqa: PLR0913 - the arguments of the public field
+    workspace_id: strawberry.ID,
+    filter: TaskFilter | None = UNSET,
+    order_by: list[TaskOrder] | None = UNSET,
+    first: int | None = UNSET,
+    after: str | None = UNSET,
+    last: int | None = UNSET,
+    before: str | None = UNSET,
+    at_least: Sequence | None = UNSET,
+) -> TaskPage:
+    # The annotations make the schema; a plan's arguments are coerced values, inputs are mappings.
+    wanted = parse(cast("Mapping[str, object] | None", filter or None), "filter")
+    keys = cast("list[Mapping[str, object]] | None", order_by or None)
+    orders = order_for(keys, wanted, "orderBy")
+    return TaskPage(
+        workspace=WorkspaceId(visible_id(workspace_id)),
+        filter=wanted,
+        orders=orders,
+        page=page(
+            orders,
+            first=_given(first),
+            after=_given(after),
+            last=_given(last),
+            before=_given(before),
+        ),
+        at_least=at_least or None,
+    )
+
+
+def _given(value: T | None) -> T | None:
+    return None if value is UNSET else value
+
+
+@strawberry.type
+class TaskQuery:
+    task: t.Task | None = planned(
+        _task, t.Task | None, "Null where it is absent, or not in a workspace of the viewer's."
+    )
+    tasks: t.TaskConnection | None = planned(
+        _tasks,
+        t.TaskConnection | None,
+        "Nulls last whatever the direction; the id breaks ties; TITLE orders by the code points of"
+        " the NFKD-normalised, case-folded text. Without orderBy: POSITION, or RANK with a search."
+        " DUE orders by `instant`, POSITION by code points. Deleted tasks only where the filter's"
+        " top level names isDeleted.",
+    )
+
+
+@strawberry.type
+class TaskMutation:
+    @mutation(t.TaskCreatePayload, "Creates a task, at the end unless `position` says otherwise.")
+    async def task_create(
+        self, info: RequestInfo, workspace_id: strawberry.ID, input: t.TaskCreateInput
+    ) -> Payload:
+        outcome = await info.context.tasks.create(
+            command(info, input.client_mutation_id),
+            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
+            new_id(input.id, "input", "id"),
+            _draft(input),
+        )
+        return await done(info, "task", outcome, _one)
+
+    @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
+    async def task_update(
+        self, info: RequestInfo, id: strawberry.ID, input: t.TaskUpdateInput
+    ) -> Payload:
+        outcome = await info.context.tasks.update(
+            command(info, input.client_mutation_id),
+            TaskId(wanted_id(id, "id")),
+            _patch(input),
+            _version(input),
+        )
+        return await done(info, "task", outcome, _one)
+
+    @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
+    async def task_complete(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskCompleteInput | None = UNSET,
+    ) -> Payload:
+        given = input or t.TaskCompleteInput()
+        outcome = await info.context.tasks.complete(
+            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
+        )
+        return await done(info, "task", outcome, _one)
+
+    @mutation(t.TaskReopenPayload, "Opens a task that was done or cancelled.")
+    async def task_reopen(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskReopenInput | None = UNSET,
+    ) -> Payload:
+        given = input or t.TaskReopenInput()
+        outcome = await info.context.tasks.reopen(
+            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
+        )
+        return await done(info, "task", outcome, _one)
+
+    @mutation(t.TaskDeletePayload, "Moves a task and its subtasks to the trash.")
+    async def task_delete(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskDeleteInput | None = UNSET,
+    ) -> Payload:
+        given = input or t.TaskDeleteInput()
+        outcome = await info.context.tasks.delete(
+            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
+        )
+        return await done(info, "task", outcome, _one)
+
+    @mutation(
+        t.TaskRestorePayload,
+        "Takes a task out of the trash, with the subtasks that were deleted together with it.",
+    )
+    async def task_restore(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskRestoreInput | None = UNSET,
+    ) -> Payload:
+        given = input or t.TaskRestoreInput()
+        outcome = await info.context.tasks.restore(
+            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
+        )
+        return await done(info, "task", outcome, _one)
+
+
+_Versioned = t.TaskCompleteInput | t.TaskReopenInput | t.TaskDeleteInput | t.TaskRestoreInput
+
+
+def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:
+    return _given(given.expected_version)
+
+
+def _draft(given: t.TaskCreateInput) -> TaskPatch:
+    """Returns a new task's fields; null is the same as absent here."""
+    return TaskPatch(
+        title=given.title,
+        description=_or_keep(given.description),
+        status=_or_keep(given.status),
+        priority=_or_keep(given.priority),
+        due=_due(given.due) if given.due else KEEP,
+        category=CategoryId(_reference(given.category_id, "categoryId"))
+        if given.category_id
+        else KEEP,
+        tags=_tags(given.tag_ids, "tagIds"),
+        assignee=UserId(_reference(given.assignee_id, "assigneeId")) if given.assignee_id else KEEP,
+        parent=TaskId(_reference(given.parent_id, "parentId")) if given.parent_id else KEEP,
+        place=_place(given.position) if given.position else KEEP,
+    )
+
+
+def _patch(given: t.TaskUpdateInput) -> TaskPatch:
+    """Returns what shall change; null clears, and the domain says where that may not be."""
+    return TaskPatch(
+        title=_said(given.title),
+        description=_said(given.description),
+        status=_said(given.status),
+        priority=_said(given.priority),
+        due=_converted(given.due, _due),
+        category=_converted(given.category_id, lambda id: CategoryId(_reference(id, "categoryId"))),
+        tags=_converted(given.tag_ids, lambda ids: _tags(ids, "tagIds")),
+        add_tags=_tags(given.add_tag_ids, "addTagIds"),
+        remove_tags=_tags(given.remove_tag_ids, "removeTagIds"),
+        assignee=_converted(given.assignee_id, lambda id: UserId(_reference(id, "assigneeId"))),
+        parent=_converted(given.parent_id, lambda id: TaskId(_reference(id, "parentId"))),
+        place=_converted(given.position, _place),
+    )
+
+
+def _said(given: Maybe[T | None]) -> T | Keep | None:
+    """Returns KEEP for an absent field, else what was given, null too."""
+    return KEEP if given is None else given.value
+
+
+def _converted(given: Maybe[T | None], convert: Callable[[T], U]) -> U | Keep | None:
+    value = _said(given)
+    return value if value is None or isinstance(value, Keep) else convert(value)
+
+
+def _or_keep(given: T | None) -> T | Keep:
+    return given if given is not None and given is not UNSET else KEEP
+
+
+def _reference(text: str, field: str) -> UUID:
+    return wanted_id(text, "input", field)
+
+
+def _tags(given: list[strawberry.ID] | None, field: str) -> frozenset[TagId]:
+    return frozenset(TagId(_reference(tag, field)) for tag in given or ())
+
+
+def _due(given: t.DueInput) -> DueDraft:
+    zone = _given(given.time_zone)
+    return DueDraft(day=given.date, at=_given(given.time), zone=zone, fold=bool(given.fold))
+
+
+def _place(given: t.PositionInput) -> Place:
+    after = given.after_id and wanted_id(given.after_id, "input", "position", "afterId")
+    before = given.before_id and wanted_id(given.before_id, "input", "position", "beforeId")
+    return Place(
+        after=TaskId(after) if after else None, before=TaskId(before) if before else None
+    )

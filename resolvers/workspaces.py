@@ -1,0 +1,77 @@
+"""The viewer, workspaces and their members."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from domain import accounts
+from domain.ids import UserId, WorkspaceId
+from domain.reading import OneWorkspace, TheViewer
+from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from schema import workspaces as t
+from schema.context import RequestInfo
+from schema.planned import planned
+from schema.scalars import Sequence
+
+
+def _viewer() -> TheViewer:
+    return TheViewer()
+
+
+def _workspace(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneWorkspace:
+    return OneWorkspace(id=WorkspaceId(visible_id(id)), at_least=at_least or None)
+
+
+def _one(workspace: UUID) -> OneWorkspace:
+    return OneWorkspace(id=WorkspaceId(workspace))
+
+
+@strawberry.type
+class WorkspaceQuery:
+    viewer: t.Viewer | None = planned(_viewer, t.Viewer | None, "Who asks; null without a token.")
+    workspace: t.Workspace | None = planned(
+        _workspace, t.Workspace | None, "Null where it is absent, or the viewer is no member."
+    )
+
+
+@strawberry.type
+class WorkspaceMutation:
+    @mutation(t.WorkspaceCreatePayload, "Creates a workspace that the viewer owns.")
+    async def workspace_create(
+        self, info: RequestInfo, input: t.WorkspaceCreateInput
+    ) -> Payload:
+        outcome = await info.context.workspaces.create(
+            command(info, input.client_mutation_id), new_id(input.id, "input", "id"), input.name
+        )
+        return await done(info, "workspace", outcome, _one)
+
+    @mutation(t.MemberAddPayload, "Adds somebody who has an account, by their address.")
+    async def member_add(
+        self, info: RequestInfo, workspace_id: strawberry.ID, input: t.MemberAddInput
+    ) -> Payload:
+        outcome = await info.context.workspaces.add_member(
+            command(info, input.client_mutation_id),
+            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
+            accounts.email(input.email, "input", "email").key,
+            input.role,
+        )
+        return await done(info, "member", outcome)
+
+    @mutation(t.MemberRemovePayload, "Removes a member; their open streams end.")
+    async def member_remove(
+        self,
+        info: RequestInfo,
+        workspace_id: strawberry.ID,
+        user_id: strawberry.ID,
+        input: t.MemberRemoveInput | None = UNSET,
+    ) -> Payload:
+        workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
+        outcome = await info.context.workspaces.remove_member(
+            command(info, input.client_mutation_id if input else None),
+            workspace,
+            UserId(wanted_id(user_id, "userId")),
+        )
+        # The change is the member's; the answer is the workspace, null for who has left it.
+        return await done(info, "workspace", replace(outcome, subject=workspace, state={}), _one)
