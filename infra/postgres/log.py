@@ -1,0 +1,94 @@
+"""Reads the log. Implements domain.ports.Log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from domain.changes import Change
+from domain.ids import ChangeId, UserId, WorkspaceId
+from domain.ports import Head
+from infra.postgres.lanes import Lanes
+
+# Rows of one read, whatever the caller asks for: payloads reach 900 kB, and a reader needs no
+# more than it can send. The first row always comes, or a large one would stop its stream.
+READ_MAX_BYTES = 1_048_576
+
+_COLUMNS = "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace"
+# octet_length knows the size of a stored text without fetching it.
+_FOLLOWING = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) - octet_length(payload) AS earlier
+        FROM (SELECT * FROM change WHERE stream = {{stream}} AND seq > {{after}}
+              ORDER BY seq LIMIT {{limit}}) AS rows
+    ) AS sized
+    WHERE earlier < {READ_MAX_BYTES} ORDER BY seq"""  # noqa: S608 - constants only
+
+_READ = _FOLLOWING.format(stream="$1", after="$2", limit="$3")
+_HEADS = "SELECT id, head, floor FROM workspace WHERE id = ANY($1)"
+# One statement, so one snapshot: head and rows agree. Workspaces at their cursor give no row.
+_MOVED = f"""
+SELECT w.id AS moved, w.head, c.*
+FROM unnest($1::uuid[], $2::bigint[]) AS cursor(stream, after)
+JOIN workspace w ON w.id = cursor.stream AND w.head <> cursor.after
+LEFT JOIN LATERAL ({
+    _FOLLOWING.format(stream="cursor.stream", after="cursor.after", limit="$3")
+}) AS c ON w.head > cursor.after
+ORDER BY w.id, c.seq"""  # noqa: S608 - constants only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A stream whose head is not where the cursor is, and the next changes, if any."""
+
+    head: int
+    changes: Sequence[Change]
+
+
+class PostgresLog:
+    """Reads changes in their order."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+
+    async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
+        """See `Log.heads`."""
+        rows = await self._lanes.fetch(_HEADS, list(streams))
+        return {row["id"]: Head(head=row["head"], floor=row["floor"]) for row in rows}
+
+    async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
+        """See `Log.read`; large changes make a shorter page, never an empty one."""
+        rows = await self._lanes.fetch(_READ, stream, after, limit)
+        return [_change(row) for row in rows]
+
+    async def moved(
+        self, cursors: Mapping[WorkspaceId, int], limit: int
+    ) -> Mapping[WorkspaceId, Moved]:
+        """Returns the streams that are not at their cursor, each with its next changes."""
+        rows = await self._lanes.fetch(_MOVED, list(cursors), list(cursors.values()), limit)
+        changes: dict[WorkspaceId, list[Change]] = {}
+        heads: dict[WorkspaceId, int] = {}
+        for row in rows:
+            heads[row["moved"]] = row["head"]
+            found = changes.setdefault(row["moved"], [])
+            if row["seq"] is not None:
+                found.append(_change(row))
+        return {stream: Moved(head=heads[stream], changes=changes[stream]) for stream in heads}
+
+
+def _change(row: asyncpg.Record) -> Change:
+    return Change(
+        id=ChangeId(row["id"]),
+        stream=row["stream"],
+        seq=row["seq"],
+        kind=row["kind"],
+        at=datetime.fromisoformat(row["at"]),
+        actor=None if row["actor"] is None else UserId(row["actor"]),
+        actor_name=row["actor_name"],
+        subject=row["subject"],
+        fields=tuple(row["fields"]),
+        key=row["key"],
+        payload=row["payload"],
+        trace=row["trace"],
+    )
