@@ -5,15 +5,20 @@ A row that is absent and a row that the viewer may not see are one and the same.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from datetime import datetime
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.changes import Change
 from domain.filters import Filter
 from domain.ids import TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
-from domain.paging import Order, Page
+from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
+
+# The one order of each connection that lies in another object.
+SUBTASK_ORDER: Final = (Order(POSITION),)
+MEMBER_ORDER: Final = (Order(Key(name="JOINED_AT", attribute="created_at", kind=datetime)),)
 
 
 @dataclass(frozen=True, slots=True)
