@@ -8,8 +8,9 @@ from uuid import UUID
 from domain.changes import State
 from domain.errors import Code, Problem, Refused, Stale, Unavailable, not_found
 from domain.ports import Clock, Command, Needs, Recorded, Seen, Store, Writes
+from domain.services.turns import Turns
 
-# Each retry means that somebody else's change won, so the workspace as a whole moves on.
+# Each retry means that another process's change won, so the workspace as a whole moves on.
 ATTEMPTS = 8
 KEY_MIN_CHARS = 16
 KEY_MAX_CHARS = 128
@@ -41,6 +42,7 @@ class Mutations:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._turns = Turns()
 
     async def run(self, command: Command, needs: Needs, decide: Decide) -> Outcome:
         """Carries out one mutation, once for each idempotency key.
@@ -50,17 +52,28 @@ class Mutations:
             Unavailable: the workspace changed under every attempt, or a wait took too long.
         """
         _require_key(command.key)
+        seen = await self._store.load(command, needs)
+        if seen.recorded is not None:
+            return _again(command, seen.recorded)
+        decision = decide(seen, self._clock.now())
+        writes = decision.writes
+        if not writes.facts and command.key is None:
+            return Outcome(subject=writes.subject, state=decision.state, seq=seen.head)
+        async with self._turns.of(writes.workspace):
+            return await self._flush(command, needs, decide, decision)
+
+    async def _flush(
+        self, command: Command, needs: Needs, decide: Decide, decision: Decision
+    ) -> Outcome:
         for _ in range(ATTEMPTS):
-            seen = await self._store.load(command, needs)
-            if seen.recorded is not None:
-                return _again(command, seen.recorded)
-            decision = decide(seen, self._clock.now())
             writes = decision.writes
-            if not writes.facts and command.key is None:
-                return Outcome(subject=writes.subject, state=decision.state, seq=seen.head)
             try:
                 seq = await self._store.flush(command, writes)
             except Stale:
+                seen = await self._store.load(command, needs)
+                if seen.recorded is not None:
+                    return _again(command, seen.recorded)
+                decision = decide(seen, self._clock.now())
                 continue
             return Outcome(subject=writes.subject, state=decision.state, seq=seq)
         raise Unavailable("The workspace is changing too fast; try again.")

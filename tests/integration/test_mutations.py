@@ -1,0 +1,554 @@
+"""The write path on a real PostgreSQL: decisions, the flush and its guards, the log."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import orjson
+import pytest
+
+from domain.accounts import Account
+from domain.changes import GENESIS, chain, digest, head_digest
+from domain.errors import Code, Refused
+from domain.ids import CategoryId, MemberId, TagId, TaskId, UserId, WorkspaceId
+from domain.ports import Command
+from domain.services.labels import LabelPatch, LabelService
+from domain.services.mutations import Mutations, Outcome
+from domain.services.tasks import DueDraft, Place, TaskPatch, TaskService
+from domain.services.workspaces import WorkspaceService, founded
+from domain.tasks import DEPTH_MAX
+from domain.workspaces import Role, User, Workspace
+from infra.postgres.lanes import LaneOptions, Lanes
+from infra.postgres.store import PostgresStore
+
+AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = "a-key-of-the-test"
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return AT
+
+
+@dataclass
+class World:
+    """One workspace of Ada's, and the use cases over a real store."""
+
+    lanes: Lanes
+    store: PostgresStore
+    tasks: TaskService
+    labels: LabelService
+    workspaces: WorkspaceService
+    ada: UserId
+    home: WorkspaceId
+
+    def command(self, key: str | None = None, *, actor: UserId | None = None) -> Command:
+        return Command(actor=actor or self.ada, field="test", key=key, arguments=b"same")
+
+    async def task(self, title: str = "Buy milk", **patch: object) -> TaskId:
+        made = await self.tasks.create(
+            self.command(), self.home, None, replace(TaskPatch(title=title), **patch)
+        )
+        return TaskId(made.subject)
+
+    async def sign_up(self, name: str) -> tuple[UserId, WorkspaceId]:
+        user = User(id=UserId(uuid4()), name=name)
+        account = Account(
+            id=user.id,
+            email=f"{user.id}@example.com",
+            email_key=f"{user.id}@example.com",
+            name=name,
+            time_zone="Europe/Paris",
+            password_hash="none",
+            created_at=AT,
+        )
+        workspace = Workspace(id=WorkspaceId(uuid4()), name=name, created_at=AT)
+        writes = replace(founded(workspace, user, MemberId(uuid4())), accounts=(account,))
+        await self.store.flush(self.command(actor=user.id), writes)
+        return user.id, workspace.id
+
+    async def log(self, workspace: WorkspaceId | None = None) -> list[asyncpg.Record]:
+        return await self.lanes.fetch(
+            "SELECT * FROM change WHERE stream = $1 ORDER BY seq", workspace or self.home
+        )
+
+    async def head(self) -> int:
+        head: int = await self.lanes.fetchval("SELECT head FROM workspace WHERE id = $1", self.home)
+        return head
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        reads = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
+        writes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
+        store = PostgresStore(reads, writes, new_id=uuid4, committed=lambda _id, _head: None)
+        mutations = Mutations(store, FixedClock())
+        world = World(
+            lanes=reads,
+            store=store,
+            tasks=TaskService(mutations, uuid4),
+            labels=LabelService(mutations, uuid4),
+            workspaces=WorkspaceService(mutations, uuid4),
+            ada=UserId(uuid4()),
+            home=WorkspaceId(uuid4()),
+        )
+        world.ada, world.home = await world.sign_up("Ada")
+        yield world
+
+
+async def test_fifty_writers_leave_no_gap_and_a_chain_that_verifies(world: World) -> None:
+    tag = (await world.labels.create(*label(world, "tag", "Red"))).subject
+    shared = await world.task("shared")
+
+    async def write(number: int) -> None:
+        for turn in range(6):
+            await world.task(f"{number}.{turn}", tags=frozenset([TagId(tag)]))
+            done = world.tasks.complete if turn % 2 else world.tasks.reopen
+            await done(world.command(), shared, None)
+            await asyncio.gather(
+                world.labels.update(world.command(), "tag", tag, LabelPatch(name="X")),
+                refused(world.tasks.update(world.command(), shared, TaskPatch(title=""), None)),
+            )
+
+    await asyncio.gather(*(write(number) for number in range(50)))
+
+    rows = await world.log()
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) > 300
+    assert await world.head() == len(rows)
+    assert chain_of(rows) == await world.lanes.fetchval(
+        "SELECT head_hash FROM workspace WHERE id = $1", world.home
+    )
+
+
+async def test_one_flipped_bit_breaks_the_chain(world: World) -> None:
+    await world.task()
+    rows = [dict(row) for row in await world.log()]
+
+    rows[-1]["payload"] = rows[-1]["payload"].replace("milk", "mild")
+
+    assert chain_of(rows) != rows[-1]["hash"]
+
+
+async def test_every_change_leads_from_the_state_before_to_the_state_after(world: World) -> None:
+    await busy(world, random.Random(7), turns=300)
+
+    states: dict[UUID, dict[str, object]] = {}
+    for row in await world.log():
+        subject, after = row["subject"], orjson.loads(row["payload"])
+        before = states.get(subject, {})
+        patched = {**before, **{name: after.get(name) for name in row["fields"]}}
+        if row["kind"].endswith((".created", ".added")):
+            patched = after
+        moving = {"version", "updated_at"} | {"category", "tags"}
+        assert less(patched, moving) == less(after, moving), row["kind"]
+        for name, was in orjson.loads(row["before"]).items():
+            if name not in moving:
+                assert before[name] == was, (row["kind"], name)
+        states[subject] = after
+
+    stored = await world.lanes.fetch("SELECT id, title, version, status FROM task")
+    assert len(stored) > 20
+    for row in stored:
+        state = states[row["id"]]
+        assert (row["title"], row["version"], row["status"]) == (
+            state["title"],
+            state["version"],
+            state["status"],
+        )
+
+
+async def test_a_repeat_answers_with_the_change_made_then(world: World) -> None:
+    first = await world.tasks.create(
+        world.command(KEY), world.home, None, TaskPatch(title="Buy milk")
+    )
+    await world.tasks.update(
+        world.command(), TaskId(first.subject), TaskPatch(title="Buy oats"), None
+    )
+    head = await world.head()
+
+    again = await world.tasks.create(
+        world.command(KEY), world.home, None, TaskPatch(title="Buy milk")
+    )
+
+    assert again == first
+    assert await world.head() == head
+
+
+async def test_many_at_once_with_one_key_make_one_change(world: World) -> None:
+    new = uuid4()
+
+    answers = await asyncio.gather(
+        *(
+            world.tasks.create(world.command(KEY), world.home, new, TaskPatch(title="Once"))
+            for _ in range(20)
+        )
+    )
+
+    assert len({answer.seq for answer in answers}) == 1
+    assert await world.head() == answers[0].seq == 3
+
+
+async def test_a_key_with_other_arguments_is_refused(world: World) -> None:
+    await world.tasks.create(world.command(KEY), world.home, None, TaskPatch(title="One"))
+    other = replace(world.command(KEY), arguments=b"other")
+    head = await world.head()
+
+    code = await refused(world.tasks.create(other, world.home, None, TaskPatch(title="Two")))
+
+    assert code is Code.KEY_REUSED
+    assert await world.head() == head
+
+
+async def test_a_repeated_no_op_stays_one_after_others_went_on(world: World) -> None:
+    task = await world.task()
+    await world.tasks.complete(world.command(), task, None)
+    first = await world.tasks.complete(world.command(KEY), task, None)
+    await world.tasks.reopen(world.command(), task, None)
+
+    again = await world.tasks.complete(world.command(KEY), task, None)
+
+    assert again == first
+    assert again.state["status"] == "DONE"
+    status = await world.lanes.fetchval("SELECT status FROM task WHERE id = $1", task)
+    assert status == "OPEN"
+
+
+async def test_a_stale_version_shows_the_present_and_changes_nothing(world: World) -> None:
+    task = await world.task()
+    await world.tasks.update(world.command(), task, TaskPatch(title="Oats"), 1)
+    head = await world.head()
+
+    with pytest.raises(Refused) as refusal:
+        await world.tasks.update(world.command(), task, TaskPatch(title="Tea"), 1)
+
+    assert refusal.value.problems[0].code is Code.STALE_VERSION
+    assert refusal.value.current is not None
+    assert refusal.value.current["title"] == "Oats"
+    assert await world.head() == head
+
+
+async def test_one_of_many_with_the_same_expected_version_wins(world: World) -> None:
+    task = await world.task()
+
+    results = await asyncio.gather(
+        *(
+            world.tasks.update(world.command(), task, TaskPatch(title=f"t{n}"), 1)
+            for n in range(12)
+        ),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(result, Outcome) for result in results) == 1
+    assert await world.lanes.fetchval("SELECT version FROM task WHERE id = $1", task) == 2
+
+
+async def test_crossing_moves_never_make_a_circle(world: World) -> None:
+    tasks = [await world.task(f"t{n}") for n in range(6)]
+    chance = random.Random(3)
+
+    async def move() -> None:
+        child, parent = chance.sample(tasks, 2)
+        await refused(world.tasks.update(world.command(), child, TaskPatch(parent=parent), None))
+
+    for _ in range(15):
+        await asyncio.gather(*(move() for _ in range(8)))
+
+    parents = dict(await world.lanes.fetch("SELECT id, parent_id FROM task"))
+    for task in tasks:
+        seen, at = set(), parents[task]
+        while at is not None:
+            assert at not in seen
+            seen.add(at)
+            at = parents[at]
+
+
+async def test_a_task_shows_no_name_that_was_gone_when_it_committed(world: World) -> None:
+    tag = (await world.labels.create(*label(world, "tag", "n0"))).subject
+
+    async def rename() -> None:
+        for n in range(1, 30):
+            await world.labels.update(
+                world.command(), "tag", tag, LabelPatch(name=f"n{n}", given=frozenset(["name"]))
+            )
+
+    async def create() -> None:
+        for n in range(30):
+            await world.task(f"t{n}", tags=frozenset([TagId(tag)]))
+
+    await asyncio.gather(rename(), create(), create())
+
+    name = "n0"
+    for row in await world.log():
+        state = orjson.loads(row["payload"])
+        if row["kind"] == "tag.updated":
+            name = state["name"]
+        if row["kind"] == "task.created":
+            assert state["tags"][0]["name"] == name
+
+
+async def test_a_stranger_learns_nothing_and_changes_nothing(world: World) -> None:
+    task = await world.task()
+    tag = (await world.labels.create(*label(world, "tag", "Red"))).subject
+    bob, _ = await world.sign_up("Bob")
+    head, as_bob = await world.head(), world.command(actor=bob)
+
+    codes = [
+        await refused(world.tasks.update(as_bob, task, TaskPatch(title="Mine"), None)),
+        await refused(world.tasks.complete(as_bob, task, 99)),
+        await refused(world.tasks.delete(as_bob, task, None)),
+        await refused(world.tasks.create(as_bob, world.home, None, TaskPatch(title="x"))),
+        await refused(world.labels.delete(as_bob, "tag", tag)),
+        await refused(world.workspaces.add_member(as_bob, world.home, "x@example.com", Role.OWNER)),
+        await refused(world.workspaces.remove_member(as_bob, world.home, world.ada)),
+    ]
+
+    assert set(codes) == {Code.NOT_FOUND}
+    assert await world.head() == head
+
+
+async def test_references_must_be_of_the_same_workspace(world: World) -> None:
+    bob, bobs = await world.sign_up("Bob")
+    theirs = world.command(actor=bob)
+    tag = (await world.labels.create(theirs, "tag", bobs, None, LABEL)).subject
+    task = (await world.tasks.create(theirs, bobs, None, TaskPatch(title="Bob's"))).subject
+
+    for patch in (
+        TaskPatch(title="x", tags=frozenset([TagId(tag)])),
+        TaskPatch(title="x", category=CategoryId(tag)),
+        TaskPatch(title="x", assignee=bob),
+        TaskPatch(title="x", parent=TaskId(task)),
+        TaskPatch(title="x", place=Place(after=TaskId(task))),
+    ):
+        made = world.tasks.create(world.command(), world.home, None, patch)
+        assert await refused(made) is Code.NOT_FOUND
+
+
+async def test_a_viewer_may_look_but_not_touch(world: World) -> None:
+    task = await world.task()
+    bob, _ = await world.sign_up("Bob")
+    await world.workspaces.add_member(
+        world.command(), world.home, f"{bob}@example.com", Role.VIEWER
+    )
+
+    code = await refused(world.tasks.complete(world.command(actor=bob), task, None))
+
+    assert code is Code.FORBIDDEN
+
+
+async def test_the_last_owner_stays(world: World) -> None:
+    head = await world.head()
+
+    code = await refused(world.workspaces.remove_member(world.command(), world.home, world.ada))
+
+    assert code is Code.CONFLICT
+    assert await world.head() == head
+
+
+async def test_an_id_that_exists_anywhere_is_a_conflict(world: World) -> None:
+    tag = (await world.labels.create(*label(world, "tag", "Red"))).subject
+    task = await world.task()
+
+    for taken in (tag, task, world.home, world.ada):
+        made = world.tasks.create(world.command(), world.home, taken, TaskPatch(title="x"))
+        assert await refused(made) is Code.CONFLICT
+
+
+async def test_subtasks_go_to_the_trash_and_come_back_together(world: World) -> None:
+    top = await world.task("top")
+    below = await world.task("below", parent=top)
+    deep = await world.task("deep", parent=below)
+    before = await world.head()
+
+    gone = await world.tasks.delete(world.command(), top, None)
+    refusal = await refused(world.tasks.restore(world.command(), deep, None))
+    back = await world.tasks.restore(world.command(), top, None)
+
+    assert refusal is Code.CONFLICT
+    assert (gone.seq, back.seq) == (before + 3, before + 6)
+    assert gone.subject == back.subject == top
+    assert await world.lanes.fetchval("SELECT count(*) FROM task WHERE deleted_at IS NULL") == 3
+
+
+async def test_nothing_is_added_below_a_task_that_is_being_deleted(world: World) -> None:
+    for _ in range(10):
+        top = await world.task("top")
+        await asyncio.gather(
+            world.tasks.delete(world.command(), top, None),
+            *(
+                refused(
+                    world.tasks.create(
+                        world.command(), world.home, None, TaskPatch(title="sub", parent=top)
+                    )
+                )
+                for _ in range(4)
+            ),
+        )
+        orphans = await world.lanes.fetchval(
+            "SELECT count(*) FROM task WHERE parent_id = $1 AND deleted_at IS NULL", top
+        )
+        assert orphans == 0
+
+
+async def test_tasks_nest_only_so_deep(world: World) -> None:
+    parent = await world.task("0")
+    for level in range(1, DEPTH_MAX):
+        parent = await world.task(str(level), parent=parent)
+
+    made = world.tasks.create(
+        world.command(), world.home, None, TaskPatch(title="too deep", parent=parent)
+    )
+
+    assert await refused(made) is Code.LIMIT_EXCEEDED
+
+
+async def test_a_deleted_label_leaves_its_tasks_by_one_change(world: World) -> None:
+    tag = TagId((await world.labels.create(*label(world, "tag", "Red"))).subject)
+    category = CategoryId((await world.labels.create(*label(world, "category", "Home"))).subject)
+    task = await world.task(tags=frozenset([tag]), category=category)
+    head = await world.head()
+
+    await world.labels.delete(world.command(), "tag", tag)
+    await world.labels.delete(world.command(), "category", category)
+
+    row = await world.lanes.fetchrow("SELECT * FROM task WHERE id = $1", task)
+    assert row is not None
+    assert (row["tag_ids"], row["category_id"], row["version"]) == ([], None, 1)
+    assert await world.head() == head + 2
+
+
+async def test_names_are_unique_whatever_their_case(world: World) -> None:
+    await world.labels.create(*label(world, "tag", "Straße"))
+
+    assert await refused(world.labels.create(*label(world, "tag", "STRASSE"))) is Code.CONFLICT
+
+
+async def test_all_bad_fields_are_told_at_once(world: World) -> None:
+    with pytest.raises(Refused) as refusal:
+        await world.task("\0", description="\ud800", assignee=UserId(uuid4()))
+
+    assert [problem.path for problem in refusal.value.problems] == [
+        ("input", "title"),
+        ("input", "description"),
+        ("input", "assigneeId"),
+    ]
+
+
+async def test_moves_keep_the_order_people_gave(world: World) -> None:
+    order = [await world.task(f"t{n}") for n in range(12)]
+    chance = random.Random(11)
+
+    for _ in range(150):
+        task = order.pop(chance.randrange(len(order)))
+        at = chance.randrange(len(order) + 1)
+        place = Place(after=order[at - 1]) if at else Place(before=order[0])
+        if at == len(order) and chance.random() < 0.5:
+            place = Place()
+        order.insert(at, task)
+        await world.tasks.update(world.command(), task, TaskPatch(place=place), None)
+
+    stored = await world.lanes.fetch('SELECT id FROM task ORDER BY position COLLATE "C", id')
+    assert [row["id"] for row in stored] == order
+
+
+async def test_due_is_over_at_the_next_local_midnight(world: World) -> None:
+    made = await world.tasks.create(
+        world.command(),
+        world.home,
+        None,
+        TaskPatch(title="x", due=DueDraft(day=date(2027, 3, 28), zone=ZoneInfo("Europe/Paris"))),
+    )
+
+    assert made.state["due"] == {
+        "date": "2027-03-28",
+        "time": None,
+        "time_zone": "Europe/Paris",
+        "fold": False,
+        "instant": "2027-03-28T22:00:00+00:00",
+    }
+
+
+LABEL = LabelPatch(name="Red", colour="#ff0000", given=frozenset(["name", "colour"]))
+
+
+def label(world: World, kind: str, name: str) -> tuple[Command, str, WorkspaceId, None, LabelPatch]:
+    return world.command(), kind, world.home, None, replace(LABEL, name=name)
+
+
+async def refused(mutation: object) -> Code | None:
+    """Returns the code of the refusal, None where it was carried out."""
+    try:
+        await mutation  # type: ignore[misc]
+    except Refused as refusal:
+        return refusal.problems[0].code
+    return None
+
+
+async def busy(world: World, chance: random.Random, *, turns: int) -> None:
+    """Makes random mutations, refused ones among them."""
+    tags = [
+        TagId((await world.labels.create(*label(world, "tag", f"tag {n}"))).subject)
+        for n in range(4)
+    ]
+    tasks = [await world.task("first")]
+
+    def patch() -> TaskPatch:
+        some: list[Callable[[], dict[str, object]]] = [
+            lambda: {"title": f"title {chance.randrange(9)}"},
+            lambda: {"description": "d" * chance.randrange(3)},
+            lambda: {"tags": frozenset(chance.sample(tags, chance.randrange(3)))},
+            lambda: {"add_tags": frozenset([chance.choice(tags)])},
+            lambda: {"parent": chance.choice([None, *tasks])},
+            lambda: {"assignee": chance.choice([None, world.ada])},
+            lambda: {"due": chance.choice([None, DueDraft(day=date(2027, 1, 1))])},
+            lambda: {"place": Place(after=chance.choice(tasks))},
+        ]
+        given: dict[str, object] = {}
+        for one in chance.sample(some, chance.randint(1, 3)):
+            given |= one()
+        return replace(TaskPatch(), **given)
+
+    def turn(task: TaskId) -> Awaitable[Outcome]:
+        who = world.command()
+        return chance.choices(
+            [
+                lambda: world.tasks.update(who, task, patch(), None),
+                lambda: world.tasks.complete(who, task, None),
+                lambda: world.tasks.reopen(who, task, None),
+                lambda: world.tasks.delete(who, task, None),
+                lambda: world.tasks.restore(who, task, None),
+            ],
+            weights=[10, 2, 2, 1, 1],
+        )[0]()
+
+    for _ in range(turns):
+        if chance.random() < 0.15:
+            tasks.append(await world.task(f"task {len(tasks)}"))
+        await refused(turn(chance.choice(tasks)))
+
+
+def less(state: dict[str, object], names: set[str]) -> dict[str, object]:
+    return {name: value for name, value in state.items() if name not in names}
+
+
+def chain_of(rows: list[asyncpg.Record] | list[dict[str, object]]) -> bytes:
+    """Computes the hash of the last row, as an auditor would, from the rows alone."""
+    previous = GENESIS
+    for row in rows:
+        head = head_digest(
+            kind=row["kind"],
+            at=row["at"],
+            actor=row["actor"],
+            subject=row["subject"],
+            fields=tuple(row["fields"]),
+            key=row["key"],
+        )
+        previous = chain(previous, row["seq"], head, digest(row["before"]), digest(row["payload"]))
+    return previous
