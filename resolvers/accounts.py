@@ -17,7 +17,7 @@ from schema.context import RequestInfo
 class AccountMutation:
     @mutation(t.SignUpPayload, "Opens an account with a workspace of its own, and signs in.")
     async def sign_up(self, info: RequestInfo, input: t.SignUpInput) -> Payload:
-        signed_in = await info.context.accounts.sign_up(
+        signed_in = await info.context.use.accounts.sign_up(
             email=input.email,
             password=input.password,
             name=input.name,
@@ -28,7 +28,7 @@ class AccountMutation:
 
     @mutation(t.SignInPayload, "Opens a session.")
     async def sign_in(self, info: RequestInfo, input: t.SignInInput) -> Payload:
-        signed_in = await info.context.accounts.sign_in(
+        signed_in = await info.context.use.accounts.sign_in(
             email=input.email, password=input.password, client=info.context.client
         )
         return await _session(info, signed_in)
@@ -40,7 +40,7 @@ class AccountMutation:
         " one at a time.",
     )
     async def session_refresh(self, info: RequestInfo, input: t.SessionRefreshInput) -> Payload:
-        return await _session(info, await info.context.accounts.refresh(input.refresh_token))
+        return await _session(info, await info.context.use.accounts.refresh(input.refresh_token))
 
     @mutation(t.SignOutPayload, "Ends the session of the request's access token.")
     async def sign_out(self, info: RequestInfo, input: t.SignOutInput | None = UNSET) -> Payload:
@@ -48,7 +48,7 @@ class AccountMutation:
         if viewer is None:
             raise Unauthenticated("The session is over already, or the token is missing.")
         everywhere = bool(input and input.is_everywhere)
-        await info.context.accounts.sign_out(viewer, everywhere=everywhere)
+        await info.context.use.accounts.sign_out(viewer, everywhere=everywhere)
         return {f.key: [] for f in selected(info).fields if f.attribute == "user_errors"}
 
 

@@ -16,7 +16,7 @@ class LabelMutation:
     async def category_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.CategoryCreateInput
     ) -> Payload:
-        outcome = await info.context.labels.create(
+        outcome = await info.context.use.labels.create(
             command(info, input.client_mutation_id),
             "category",
             WorkspaceId(wanted_id(workspace_id, "workspaceId")),
@@ -31,7 +31,7 @@ class LabelMutation:
     ) -> Payload:
         who = command(info, input.client_mutation_id)
         category = wanted_id(id, "id")
-        outcome = await info.context.labels.update(who, "category", category, _patch(input))
+        outcome = await info.context.use.labels.update(who, "category", category, _patch(input))
         return await done(info, "category", outcome)
 
     @mutation(t.CategoryDeletePayload, "Deletes a category; its tasks have none then.")
@@ -39,14 +39,14 @@ class LabelMutation:
         self, info: RequestInfo, id: strawberry.ID, input: t.CategoryDeleteInput | None = UNSET
     ) -> Payload:
         who = command(info, input.client_mutation_id if input else None)
-        outcome = await info.context.labels.delete(who, "category", wanted_id(id, "id"))
+        outcome = await info.context.use.labels.delete(who, "category", wanted_id(id, "id"))
         return await done(info, "category", outcome)
 
     @mutation(t.TagCreatePayload, "Creates a tag; its name is unique in the workspace.")
     async def tag_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.TagCreateInput
     ) -> Payload:
-        outcome = await info.context.labels.create(
+        outcome = await info.context.use.labels.create(
             command(info, input.client_mutation_id),
             "tag",
             WorkspaceId(wanted_id(workspace_id, "workspaceId")),
@@ -60,7 +60,9 @@ class LabelMutation:
         self, info: RequestInfo, id: strawberry.ID, input: t.TagUpdateInput
     ) -> Payload:
         who = command(info, input.client_mutation_id)
-        outcome = await info.context.labels.update(who, "tag", wanted_id(id, "id"), _patch(input))
+        outcome = await info.context.use.labels.update(
+            who, "tag", wanted_id(id, "id"), _patch(input)
+        )
         return await done(info, "tag", outcome)
 
     @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it.")
@@ -68,7 +70,7 @@ class LabelMutation:
         self, info: RequestInfo, id: strawberry.ID, input: t.TagDeleteInput | None = UNSET
     ) -> Payload:
         who = command(info, input.client_mutation_id if input else None)
-        outcome = await info.context.labels.delete(who, "tag", wanted_id(id, "id"))
+        outcome = await info.context.use.labels.delete(who, "tag", wanted_id(id, "id"))
         return await done(info, "tag", outcome)
 
 

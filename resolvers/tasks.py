@@ -85,7 +85,7 @@ class TaskMutation:
     async def task_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.TaskCreateInput
     ) -> Payload:
-        outcome = await info.context.tasks.create(
+        outcome = await info.context.use.tasks.create(
             command(info, input.client_mutation_id),
             WorkspaceId(wanted_id(workspace_id, "workspaceId")),
             new_id(input.id, "input", "id"),
@@ -97,7 +97,7 @@ class TaskMutation:
     async def task_update(
         self, info: RequestInfo, id: strawberry.ID, input: t.TaskUpdateInput
     ) -> Payload:
-        outcome = await info.context.tasks.update(
+        outcome = await info.context.use.tasks.update(
             command(info, input.client_mutation_id),
             TaskId(wanted_id(id, "id")),
             _patch(input),
@@ -113,7 +113,7 @@ class TaskMutation:
         input: t.TaskCompleteInput | None = UNSET,
     ) -> Payload:
         given = input or t.TaskCompleteInput()
-        outcome = await info.context.tasks.complete(
+        outcome = await info.context.use.tasks.complete(
             command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
         )
         return await done(info, "task", outcome, _one)
@@ -126,7 +126,7 @@ class TaskMutation:
         input: t.TaskReopenInput | None = UNSET,
     ) -> Payload:
         given = input or t.TaskReopenInput()
-        outcome = await info.context.tasks.reopen(
+        outcome = await info.context.use.tasks.reopen(
             command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
         )
         return await done(info, "task", outcome, _one)
@@ -139,7 +139,7 @@ class TaskMutation:
         input: t.TaskDeleteInput | None = UNSET,
     ) -> Payload:
         given = input or t.TaskDeleteInput()
-        outcome = await info.context.tasks.delete(
+        outcome = await info.context.use.tasks.delete(
             command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
         )
         return await done(info, "task", outcome, _one)
@@ -155,7 +155,7 @@ class TaskMutation:
         input: t.TaskRestoreInput | None = UNSET,
     ) -> Payload:
         given = input or t.TaskRestoreInput()
-        outcome = await info.context.tasks.restore(
+        outcome = await info.context.use.tasks.restore(
             command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
         )
         return await done(info, "task", outcome, _one)
@@ -234,6 +234,4 @@ def _due(given: t.DueInput) -> DueDraft:
 def _place(given: t.PositionInput) -> Place:
     after = given.after_id and wanted_id(given.after_id, "input", "position", "afterId")
     before = given.before_id and wanted_id(given.before_id, "input", "position", "beforeId")
-    return Place(
-        after=TaskId(after) if after else None, before=TaskId(before) if before else None
-    )
+    return Place(after=TaskId(after) if after else None, before=TaskId(before) if before else None)

@@ -39,10 +39,8 @@ class WorkspaceQuery:
 @strawberry.type
 class WorkspaceMutation:
     @mutation(t.WorkspaceCreatePayload, "Creates a workspace that the viewer owns.")
-    async def workspace_create(
-        self, info: RequestInfo, input: t.WorkspaceCreateInput
-    ) -> Payload:
-        outcome = await info.context.workspaces.create(
+    async def workspace_create(self, info: RequestInfo, input: t.WorkspaceCreateInput) -> Payload:
+        outcome = await info.context.use.workspaces.create(
             command(info, input.client_mutation_id), new_id(input.id, "input", "id"), input.name
         )
         return await done(info, "workspace", outcome, _one)
@@ -51,7 +49,7 @@ class WorkspaceMutation:
     async def member_add(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.MemberAddInput
     ) -> Payload:
-        outcome = await info.context.workspaces.add_member(
+        outcome = await info.context.use.workspaces.add_member(
             command(info, input.client_mutation_id),
             WorkspaceId(wanted_id(workspace_id, "workspaceId")),
             accounts.email(input.email, "input", "email").key,
@@ -68,7 +66,7 @@ class WorkspaceMutation:
         input: t.MemberRemoveInput | None = UNSET,
     ) -> Payload:
         workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
-        outcome = await info.context.workspaces.remove_member(
+        outcome = await info.context.use.workspaces.remove_member(
             command(info, input.client_mutation_id if input else None),
             workspace,
             UserId(wanted_id(user_id, "userId")),

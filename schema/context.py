@@ -1,18 +1,33 @@
 """What resolvers may reach: the typed `info.context`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from strawberry.types import Info
 
 from domain.access import Viewer
+from domain.ids import UserId
+from domain.reading import Read
+from domain.selection import Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCases:
+    """What mutations can do; one of each per process."""
+
+    accounts: AccountService
+    labels: LabelService
+    tasks: TaskService
+    workspaces: WorkspaceService
+
+
 class Context(Protocol):
-    """The request's caller and the use cases."""
+    """One request: its caller, what it selects, and what can be done for it."""
 
     @property
     def viewer(self) -> Viewer | None:
@@ -30,13 +45,20 @@ class Context(Protocol):
         ...
 
     @property
-    def accounts(self) -> AccountService: ...
+    def selections(self) -> Mapping[str, Selection]:
+        """What each root field of the operation is asked for, by response key."""
+        ...
+
     @property
-    def labels(self) -> LabelService: ...
-    @property
-    def tasks(self) -> TaskService: ...
-    @property
-    def workspaces(self) -> WorkspaceService: ...
+    def use(self) -> UseCases:
+        """The use cases."""
+        ...
+
+    async def read(
+        self, read: Read, selection: Selection, *, user: UserId | None = None
+    ) -> Mapping[str, object] | None:
+        """Returns the present of what is read, as the viewer (or `user`) may see it."""
+        ...
 
 
 RequestInfo: TypeAlias = Info[Context, None]
