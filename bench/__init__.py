@@ -1,0 +1,1 @@
+"""Figures as ratios of things run side by side; `python -m bench` prints them all."""
