@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from domain.filters import Filter, ranking
-from domain.paging import RANK, Cursor, Order, Page, signature
+from domain.paging import RANK, Cursor, Order, Page, Value, signature
 from infra.postgres.conditions import Bind, matching, matching_shape, matching_values, tsquery
 from infra.postgres.tables import task
 
@@ -114,7 +114,7 @@ def page_values(filter: Filter, orders: Sequence[Order], page: Page, now: dateti
     if _has_rank(orders):
         values.append(_rank_text(filter))
     for cursor in (page.after, page.before):
-        values += [value for value in cursor or () if value is not None]
+        values += [_plain(value) for value in cursor or () if value is not None]
     values.append(page.size + 1)
     return values
 
@@ -185,9 +185,20 @@ def _place(bind: Bind, orders: Sequence[Order], cursor: Cursor | None) -> _Place
         return None
     types = [_type(order) for order in orders]
     return [
-        None if value is None else bind(value, type_)
+        None if value is None else _parameter(bind, value, type_)
         for value, type_ in zip(cursor, [*types, Uuid()], strict=True)
     ]
+
+
+def _parameter(bind: Bind, value: Value, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    plain = _plain(value)
+    return bind(plain, type_) if plain is value else cast(bind(plain, Text()), type_)
+
+
+def _plain(value: Value) -> Value:
+    # As text: the driver takes the first instant of year 1 for -infinity, and a page after it
+    # would begin with it again.
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _type(order: Order) -> TypeEngine[Any]:
@@ -214,7 +225,10 @@ def _segments(terms: Sequence[_Term], start: _Place | None) -> list[_Segment]:
         # No index has it; one range reads what the search found once.
         return [([] if start is None else [_beyond(terms, start)], terms)]
     present = [replace(first, nullable=False), *rest]
-    nulls: _Segment = ([first.column.is_(None)], rest)
+    # PostgreSQL does not take an IS NULL for a constant: without the key in front, an index that
+    # walks null keys by id would not count as ordered by id.
+    by_id = replace(first, nullable=False, descending=terms[-1].descending)
+    nulls: _Segment = ([first.column.is_(None)], [by_id, *rest])
     if start is None:
         if first.is_natural:
             return [([], terms)]
@@ -222,7 +236,7 @@ def _segments(terms: Sequence[_Term], start: _Place | None) -> list[_Segment]:
         return [nulls, values] if first.nulls_first else [values, nulls]
     value, more = start[0], start[1:]
     if value is None:
-        segments: list[_Segment] = [([first.column.is_(None), _beyond(rest, more)], rest)]
+        segments: list[_Segment] = [([*nulls[0], _beyond(rest, more)], nulls[1])]
         return segments + [([first.column.is_not(None)], present)] * first.nulls_first
     if _is_uniform(present):
         segments = [([_row_beyond(present, start)], present)]
