@@ -1,0 +1,205 @@
+"""What each attribute of each kind of object is in SQL: the one description of the read side."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Table,
+    Text,
+    any_,
+    case,
+    cast,
+    exists,
+    null,
+)
+
+from domain.selection import Field, Selection
+from domain.tasks import Priority
+from domain.workspaces import Role
+from infra.postgres import connections
+from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
+from infra.postgres.tables import account, category, member, tag, task, workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an object's attributes come from.
+
+    `rows` is its table, an alias or a page of it; `workspace` the id of the one in which a user
+    is seen; `role` the viewer's number in a workspace.
+    """
+
+    rows: FromClause
+    workspace: ColumnElement[Any] | None = None
+    role: ColumnElement[Any] | None = None
+
+
+Describe: TypeAlias = Callable[[Statement, Source, Field], ColumnElement[Any]]
+
+
+def json_of(statement: Statement, source: Source, selection: Selection) -> ColumnElement[Any]:
+    """Returns an object of the selected attributes; to-one relations become joins."""
+    describe = KINDS[selection.kind]
+    pairs = []
+    for field in selection.fields:
+        if field.attribute == "__typename":
+            pairs.append((field.key, text_of(selection.kind)))
+        else:
+            pairs.append((field.key, describe[field.attribute](statement, source, field)))
+    return json_object(pairs)
+
+
+def _column(name: str) -> Describe:
+    return lambda _statement, source, _field: source.rows.c[name]
+
+
+def _columns(*names: str) -> dict[str, Describe]:
+    return {name: _column(name) for name in names}
+
+
+def _below(field: Field) -> Selection:
+    if field.selection is None:
+        raise TypeError(field)
+    return field.selection
+
+
+def _to_one(table: Table, reference: str) -> Describe:
+    """Returns the object that a column refers to, null where it refers to none."""
+
+    def describe(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+        target = table.alias()
+        statement.join(target, target.c.id == source.rows.c[reference])
+        below = Source(rows=target, workspace=source.rows.c.get("workspace_id"))
+        return case((target.c.id.is_not(None), json_of(statement, below, _below(field))))
+
+    return describe
+
+
+def _labels(table: Table) -> Describe:
+    """Returns the categories or tags of a workspace, by name."""
+
+    def describe(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+        rows = table.alias()
+        below = Source(rows=rows)
+        found = statement.joined(
+            rows,
+            lambda: json_list(
+                json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]
+            ),
+        )
+        return (
+            found.where(rows.c.workspace_id == source.rows.c.id)
+            .correlate(source.rows)
+            .scalar_subquery()
+        )
+
+    return describe
+
+
+def _task_tags(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    rows = tag.alias()
+    below = Source(rows=rows)
+    found = statement.joined(
+        rows,
+        lambda: json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]),
+    )
+    return (
+        found.where(rows.c.id == any_(source.rows.c.tag_ids))
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
+def _due(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    columns = source.rows.c
+    parts: Mapping[str, ColumnElement[Any]] = {
+        "__typename": text_of("Due"),
+        "date": columns.due_day,
+        "time": columns.due_at,
+        "time_zone": columns.due_zone,
+        "fold": columns.due_fold,
+        "instant": columns.due_instant,
+    }
+    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
+    return case((columns.due_day.is_not(None), json_object(pairs)))
+
+
+def _email(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    """Returns the address of somebody who is a member, null of anybody else."""
+    there = member.alias()
+    is_member = exists().where(
+        there.c.workspace_id == source.workspace, there.c.user_id == source.rows.c.id
+    )
+    return case((is_member, source.rows.c.email))
+
+
+def _role(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return name_of(source.rows.c.role, Role)
+
+
+def _viewer_role(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return null() if source.role is None else name_of(source.role, Role)
+
+
+def _head(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return cast(source.rows.c.head, Text)
+
+
+def _priority(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return name_of(source.rows.c.priority, Priority)
+
+
+def _own_workspaces(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    """Returns the account's workspaces by the time they were joined."""
+    place, rows = member.alias(), workspace.alias()
+    below = Source(rows=rows, role=place.c.role)
+    found = statement.joined(
+        place.join(rows, rows.c.id == place.c.workspace_id),
+        lambda: json_list(
+            json_of(statement, below, _below(field)), [place.c.created_at, place.c.id]
+        ),
+    )
+    return found.where(place.c.user_id == source.rows.c.id).correlate(source.rows).scalar_subquery()
+
+
+def _subtasks(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    return connections.subtasks(statement, source.rows, field, _node)
+
+
+def _members(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    return connections.members(statement, source.rows, field, _node)
+
+
+def _node(statement: Statement, rows: FromClause, selection: Selection) -> ColumnElement[Any]:
+    return json_of(statement, Source(rows=rows), selection)
+
+
+KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
+    "Task": {
+        **_columns("id", "workspace_id", "title", "description", "status", "position", "version"),
+        **_columns("created_at", "updated_at", "completed_at", "deleted_at"),
+        "priority": _priority,
+        "due": _due,
+        "category": _to_one(category, "category_id"),
+        "tags": _task_tags,
+        "assignee": _to_one(account, "assignee_id"),
+        "parent": _to_one(task, "parent_id"),
+        "subtasks": _subtasks,
+    },
+    "Category": _columns("id", "name", "colour"),
+    "Tag": _columns("id", "name", "colour"),
+    "User": {**_columns("id", "name"), "email": _email},
+    "Member": {**_columns("id"), "role": _role, "user": _to_one(account, "user_id")},
+    "Workspace": {
+        **_columns("id", "name"),
+        "head": _head,
+        "viewer_role": _viewer_role,
+        "members": _members,
+        "categories": _labels(category),
+        "tags": _labels(tag),
+    },
+    "Viewer": {**_columns("id", "name", "email", "time_zone"), "workspaces": _own_workspaces},
+}

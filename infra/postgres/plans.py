@@ -1,0 +1,195 @@
+"""Reads rows by one statement whose value is the answer. Implements domain.reading.Reader.
+
+The statement's text depends on the selection and on the *shape* of the reads: which filters,
+orders and cursors are there, never their values. It is built once per shape and kept.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, case, select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from domain.ids import UserId
+from domain.messages import ResyncReason, ResyncRequired
+from domain.paging import Page
+from domain.ports import Clock, Log
+from domain.reading import (
+    ChangeSlice,
+    LogPage,
+    OneTask,
+    OneWorkspace,
+    Present,
+    Row,
+    TaskPage,
+    TheViewer,
+)
+from domain.selection import Selection
+from infra.postgres.building import Request, Statement, Values, json_object, text_of
+from infra.postgres.connections import LIVE
+from infra.postgres.lanes import Lanes
+from infra.postgres.pages import page_shape
+from infra.postgres.roots import ROOTS
+
+# Of one selection: a form with a dozen filters that may be there or not takes that many and more.
+SHAPES_MAX = 64
+
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+_HEAD = """
+SELECT w.head, w.floor FROM workspace w JOIN member m ON m.workspace_id = w.id
+WHERE w.id = $1 AND m.user_id = $2"""
+_REACHED = """
+SELECT coalesce((
+    SELECT w.head >= $3 FROM workspace w JOIN member m ON m.workspace_id = w.id
+    WHERE m.user_id = $2 AND w.id = {workspace}), true)"""
+_REACHED_BY_WORKSPACE = _REACHED.format(workspace="$1")
+_REACHED_BY_TASK = _REACHED.format(workspace="(SELECT workspace_id FROM task WHERE id = $1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A statement's text, and how its parameters are taken from a request.
+
+    `is_by_key`: its rows come by key or keyset, so that a generic plan of the server's serves all
+    values alike; else each execution is planned for its own.
+    """
+
+    sql: str
+    values: tuple[Values, ...]
+    positions: tuple[int, ...]
+    is_by_key: bool
+
+    def parameters(self, request: Request) -> list[object]:
+        """Returns the statement's parameters."""
+        bound: list[object] = []
+        for values in self.values:
+            bound.extend(values(request))
+        return [bound[position] for position in self.positions]
+
+
+class PostgresRead:
+    """The plans of one selection, by the shapes of its reads."""
+
+    def __init__(self, selection: Selection, lanes: "ReadLanes", clock: Clock) -> None:
+        self._selection = selection
+        self._lanes = lanes
+        self._clock = clock
+        self._plans: dict[Hashable, Plan] = {}
+
+    async def read(
+        self, viewer: UserId | None, reads: Sequence[Row], pages: Sequence[Page]
+    ) -> bytes | None:
+        """See `PreparedRead.read`."""
+        request = Request(viewer=viewer, reads=reads, pages=pages, now=self._clock.now())
+        plan = self._plan(request)
+        lanes = self._lanes.generic if plan.is_by_key else self._lanes.custom
+        answer: bytes | None = await lanes.fetchval(plan.sql, *plan.parameters(request))
+        return answer
+
+    def _plan(self, request: Request) -> Plan:
+        shape = (*map(_shape, request.reads), *map(_page_shape, request.pages))
+        plan = self._plans.get(shape)
+        if plan is None:
+            if len(self._plans) >= SHAPES_MAX:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[shape] = build(self._selection, request)
+        return plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLanes:
+    """Lanes for plans that serve all values, and for those made for each; see `LaneOptions`."""
+
+    generic: Lanes
+    custom: Lanes
+
+
+class PostgresReader:
+    """Reads what domain.reading describes."""
+
+    def __init__(self, lanes: ReadLanes, log: Log, clock: Clock) -> None:
+        self._lanes = lanes
+        self._log = log
+        self._clock = clock
+
+    def prepare(self, selection: Selection) -> PostgresRead:
+        """See `Reader.prepare`."""
+        return PostgresRead(selection, self._lanes, self._clock)
+
+    async def has_reached(self, viewer: UserId, read: Row) -> bool:
+        """See `Reader.has_reached`."""
+        if isinstance(read, TheViewer | Present) or read.at_least is None:
+            return True
+        sql = _REACHED_BY_TASK if isinstance(read, OneTask) else _REACHED_BY_WORKSPACE
+        ident = read.workspace if isinstance(read, TaskPage) else read.id
+        reached: bool = await self._lanes.generic.fetchval(sql, ident, viewer, read.at_least)
+        return reached
+
+    async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
+        """See `Reader.changes`."""
+        row = await self._lanes.generic.fetchrow(_HEAD, read.workspace, viewer)
+        if row is None:
+            return None
+        head, floor = row["head"], row["floor"]
+        reason = None
+        if read.after > head:
+            reason = ResyncReason.LOG_RESTORED
+        elif read.after < floor:
+            reason = ResyncReason.LOG_PRUNED
+        if reason is not None:
+            resync = ResyncRequired(seq=read.after, reason=reason, head=head)
+            return LogPage(changes=(), head=head, has_next=False, resync=resync)
+        changes = await self._log.read(read.workspace, read.after, read.first) if read.first else ()
+        last = changes[-1].seq if changes else read.after
+        # The rows were read after the head, which they may have passed.
+        return LogPage(changes=changes, head=max(head, last), has_next=last < head, resync=None)
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+def _shape(read: Row) -> Hashable:
+    match read:
+        case TaskPage(filter=wanted, orders=orders, page=page, at_least=at_least):
+            return (page_shape(wanted, orders, page), at_least is None)
+        case OneTask(at_least=at_least) | OneWorkspace(at_least=at_least):
+            return at_least is None
+        case _:
+            return None
+
+
+def _page_shape(page: Page) -> Hashable:
+    return page.after is None
+
+
+def _is_by_key(read: Row) -> bool:
+    return not isinstance(read, TaskPage) or read.filter == LIVE
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+def build(selection: Selection, request: Request) -> Plan:
+    """Returns the plan of the reads of a request for that selection."""
+    statement = Statement(request)
+    pairs = []
+    index = 0
+    for field in selection.fields:
+        if field.selection is None:
+            pairs.append((field.key, text_of(selection.kind)))
+            continue
+        pairs.append(
+            (field.key, ROOTS[type(request.reads[index])](statement, index, field.selection))
+        )
+        index += 1
+    answer = json_object(pairs)
+    if statement.guards:
+        answer = case((and_(*statement.guards), answer))
+    compiled = select(answer).compile(dialect=_DIALECT)
+    names = getattr(compiled, "positiontup", None) or ()
+    return Plan(
+        sql=str(compiled),
+        values=tuple(statement.values),
+        positions=tuple(int(name.removeprefix("p")) for name in names),
+        is_by_key=all(_is_by_key(read) for read in request.reads),
+    )

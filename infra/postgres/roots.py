@@ -1,0 +1,114 @@
+"""Each kind of read as SQL: which rows, visible to whom."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Uuid,
+    any_,
+    exists,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domain.reading import OneTask, OneWorkspace, Present, TaskPage, TheViewer
+from domain.selection import Selection
+from infra.postgres import connections
+from infra.postgres.building import Statement
+from infra.postgres.objects import Source, json_of
+from infra.postgres.tables import account, member, task, workspace
+
+# Gets the index of the read among the request's.
+Root: TypeAlias = Callable[[Statement, int, Selection], ColumnElement[Any]]
+
+
+def _the_viewer(statement: Statement, _index: int, selection: Selection) -> ColumnElement[Any]:
+    rows = account.alias()
+    found = statement.joined(rows, lambda: json_of(statement, Source(rows=rows), selection))
+    return found.where(rows.c.id == statement.viewer).scalar_subquery()
+
+
+def _one_workspace(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    rows, place = workspace.alias(), member.alias()
+    ident = statement.bind(lambda request: request.reads[index].id, Uuid())
+    _wait(statement, index, lambda mine: mine.c.id == ident)
+    source = Source(rows=rows, role=place.c.role)
+    found = statement.joined(
+        rows.join(place, place.c.workspace_id == rows.c.id),
+        lambda: json_of(statement, source, selection),
+    )
+    return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
+
+
+def _one_task(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    rows, place, same = task.alias(), member.alias(), task.alias()
+    ident = statement.bind(lambda request: request.reads[index].id, Uuid())
+    its = select(same.c.workspace_id).where(same.c.id == ident).scalar_subquery()
+    _wait(statement, index, lambda mine: mine.c.id == its)
+    found = statement.joined(
+        rows.join(place, place.c.workspace_id == rows.c.workspace_id),
+        lambda: json_of(statement, Source(rows=rows), selection),
+    )
+    return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
+
+
+def _task_page(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    place = member.alias()
+    space = statement.bind(lambda request: request.reads[index].workspace, Uuid())
+    visible = exists().where(place.c.workspace_id == space, place.c.user_id == statement.viewer)
+    statement.guards.append(visible)
+    _wait(statement, index, lambda mine: mine.c.id == space)
+    return connections.tasks(statement, index, selection, _node)
+
+
+def _node(statement: Statement, rows: FromClause, selection: Selection) -> ColumnElement[Any]:
+    return json_of(statement, Source(rows=rows), selection)
+
+
+def _present(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    table = {"Task": task, "Member": member, "User": account}[selection.kind]
+    rows = table.alias()
+    space = statement.bind(lambda request: request.reads[index].workspace, Uuid())
+    ids = statement.bind(lambda request: list(request.reads[index].ids), ARRAY(Uuid()))
+    source = Source(rows=rows, workspace=space)
+    found = statement.joined(
+        rows,
+        lambda: func.coalesce(
+            func.json_object_agg(rows.c.id, json_of(statement, source, selection)),
+            literal_column("'{}'::json"),
+        ),
+    )
+    if table is not account:
+        found = found.where(rows.c.workspace_id == space)
+    return found.where(rows.c.id == any_(ids)).scalar_subquery()
+
+
+def _wait(
+    statement: Statement, index: int, which: Callable[[FromClause], ColumnElement[bool]]
+) -> None:
+    """Adds the guard of `at_least`; it holds where the viewer sees no such workspace."""
+    if statement.request.reads[index].at_least is None:
+        return
+    wanted = statement.bind(lambda request: request.reads[index].at_least, BigInteger())
+    mine, seat = workspace.alias(), member.alias()
+    head: Select[Any] = (
+        select(mine.c.head >= wanted)
+        .join_from(mine, seat, seat.c.workspace_id == mine.c.id)
+        .where(which(mine), seat.c.user_id == statement.viewer)
+    )
+    statement.guards.append(func.coalesce(head.scalar_subquery(), literal_column("true")))
+
+
+ROOTS: Final[Mapping[type, Root]] = {
+    TheViewer: _the_viewer,
+    OneWorkspace: _one_workspace,
+    OneTask: _one_task,
+    TaskPage: _task_page,
+    Present: _present,
+}

@@ -1,0 +1,83 @@
+"""Answers made from states that are at hand: a mutation's outcome, a change of the log."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from domain.changes import Change
+from domain.messages import CaughtUp, Message
+from domain.selection import Selection
+from domain.tasks import instant_text
+
+State: TypeAlias = Mapping[str, Any]
+
+# The fields of a change that show its subject; a workspace's changes have none.
+SUBJECTS: Final = ("task", "category", "tag", "member")
+
+
+def render(selection: Selection, state: State) -> dict[str, Any]:
+    """Returns the selected fields by response key; what the state does not hold is null."""
+    answer: dict[str, Any] = {}
+    for field in selection.fields:
+        if field.attribute == "__typename":
+            answer[field.key] = selection.kind
+            continue
+        value = state.get(field.attribute)
+        if field.selection is not None and value is not None:
+            value = _below(field.selection, value)
+        answer[field.key] = value
+    return answer
+
+
+def _below(selection: Selection, value: Any) -> Any:
+    if isinstance(value, list):
+        return [render(selection, item) for item in value]
+    return render(selection, value)
+
+
+def holds(selection: Selection, state: State) -> bool:
+    """Tells whether the state has all that is selected; what is null has nothing below it."""
+    for field in selection.fields:
+        if field.attribute == "__typename":
+            continue
+        if field.attribute not in state:
+            return False
+        value = state[field.attribute]
+        if field.selection is None or value is None:
+            continue
+        items = value if isinstance(value, list) else (value,)
+        if not all(holds(field.selection, item) for item in items):
+            return False
+    return True
+
+
+def message_state(message: Message) -> State:
+    """Returns what a live message says, by attribute."""
+    if isinstance(message, Change):
+        return change_state(message)
+    if isinstance(message, CaughtUp):
+        return {"seq": str(message.seq)}
+    reason = message.reason.name
+    return {"seq": str(message.seq), "reason": reason, "head": str(message.head)}
+
+
+def change_state(change: Change) -> State:
+    """Returns a change by attribute; its subject is in the field of its kind, the others null."""
+    area = change.kind.partition(".")[0]
+    state: dict[str, Any] = dict.fromkeys(SUBJECTS)
+    if area in SUBJECTS:
+        state[area] = orjson.loads(change.payload)
+    person = {"id": str(change.actor), "name": change.actor_name} if change.actor else None
+    return {
+        **state,
+        "id": str(change.id),
+        "workspace_id": str(change.stream),
+        "seq": str(change.seq),
+        "kind": change.kind,
+        "at": instant_text(change.at),
+        "actor": person,
+        "client_mutation_id": change.key,
+        "subject_id": str(change.subject),
+        "fields": list(change.fields),
+    }
