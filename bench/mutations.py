@@ -104,7 +104,7 @@ class Core:
 async def main() -> None:
     """Prints the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # for PostgreSQL's user, where we are root
+        os.chmod(folder, 0o711)  # noqa: S103 - for PostgreSQL's user, where we are root
         print(f"fsync: {fsync_ms(Path(folder)):.2f} ms (median of 200 appends of 8 kB)")
         async with embedded_postgres(Path(folder) / "data") as url:
             await upgrade(url)

@@ -73,7 +73,9 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
             "subject": writes.subject,
             "at": at,
         }
-    return orjson.dumps(put).decode()
+    # An absent key is work that the function does not do.
+    done = {key: value for key, value in put.items() if value is not None and value != []}
+    return orjson.dumps(done).decode()
 
 
 def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:

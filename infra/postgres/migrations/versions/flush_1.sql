@@ -5,6 +5,8 @@
 -- is locked, the checks see what the last holder of that lock committed: a single statement of many
 -- CTEs would see the snapshot from before its wait.
 --
+-- What is not to be done is not in the argument, and costs nothing.
+--
 -- SQLSTATE CA001: what the decision read has moved; load again.
 CREATE FUNCTION flush_1(p jsonb) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -16,19 +18,24 @@ DECLARE
     n bigint;
     c jsonb;
 BEGIN
-    INSERT INTO account (id, email, email_key, name, time_zone, password_hash, created_at)
-    SELECT id, email, email_key, name, time_zone, password_hash, created_at
-    FROM jsonb_populate_recordset(NULL::account, p->'accounts');
+    IF p ? 'accounts' THEN
+        INSERT INTO account (id, email, email_key, name, time_zone, password_hash, created_at)
+        SELECT id, email, email_key, name, time_zone, password_hash, created_at
+        FROM jsonb_populate_recordset(NULL::account, p->'accounts');
+    END IF;
 
-    INSERT INTO session (id, user_id, created_at, expires_at, refresh_digest)
-    SELECT id, user_id, created_at, expires_at, decode(refresh_hex, 'hex')
-    FROM jsonb_to_recordset(p->'sessions') AS s(
-        id uuid, user_id uuid, created_at timestamptz, expires_at timestamptz, refresh_hex text);
+    IF p ? 'sessions' THEN
+        INSERT INTO session (id, user_id, created_at, expires_at, refresh_digest)
+        SELECT id, user_id, created_at, expires_at, decode(refresh_hex, 'hex')
+        FROM jsonb_to_recordset(p->'sessions') AS s(
+            id uuid, user_id uuid, created_at timestamptz, expires_at timestamptz, refresh_hex text);
+    END IF;
 
-    INSERT INTO workspace (id, name, created_at, head, head_hash, floor_hash)
-    SELECT w, r->>'name', (r->>'created_at')::timestamptz, 0, zero, zero
-    FROM (SELECT p->'create', decode(repeat('00', 32), 'hex')) AS v(r, zero)
-    WHERE p ? 'create';
+    IF p ? 'create' THEN
+        INSERT INTO workspace (id, name, created_at, head, head_hash, floor_hash)
+        SELECT w, r->>'name', (r->>'created_at')::timestamptz, 0, zero, zero
+        FROM (SELECT p->'create', decode(repeat('00', 32), 'hex')) AS v(r, zero);
+    END IF;
 
     SELECT * INTO ws FROM workspace WHERE id = w FOR NO KEY UPDATE;
     IF NOT FOUND
@@ -42,36 +49,50 @@ BEGIN
     IF p ? 'record' THEN
         INSERT INTO idempotency (user_id, key, field, arguments, stream, seq, subject, at)
         SELECT r.user_id, r.key, r.field, decode(r.arguments, 'hex'), w,
-               ws.head + jsonb_array_length(p->'changes'),
+               ws.head + coalesce(jsonb_array_length(p->'changes'), 0),
                r.subject, r.at
         FROM jsonb_to_record(p->'record') AS r(
             user_id uuid, key text, field text, arguments text, subject uuid, at timestamptz);
     END IF;
 
-    SELECT count(*) INTO seen_rows
-    FROM task JOIN jsonb_to_recordset(p->'seen') AS s(id uuid, version int) USING (id, version);
-    IF seen_rows <> jsonb_array_length(p->'seen') THEN
-        RAISE EXCEPTION 'a task of workspace % has moved', w USING ERRCODE = 'CA001';
+    IF p ? 'seen' THEN
+        SELECT count(*) INTO seen_rows
+        FROM task JOIN jsonb_to_recordset(p->'seen') AS s(id uuid, version int) USING (id, version);
+        IF seen_rows <> jsonb_array_length(p->'seen') THEN
+            RAISE EXCEPTION 'a task of workspace % has moved', w USING ERRCODE = 'CA001';
+        END IF;
     END IF;
 
-    INSERT INTO member (id, workspace_id, user_id, role, created_at)
-    SELECT id, w, user_id, role, created_at
-    FROM jsonb_populate_recordset(NULL::member, p->'members');
-    DELETE FROM member WHERE workspace_id = w
-        AND id IN (SELECT value::uuid FROM jsonb_array_elements_text(p->'members_gone'));
+    IF p ? 'members' THEN
+        INSERT INTO member (id, workspace_id, user_id, role, created_at)
+        SELECT id, w, user_id, role, created_at
+        FROM jsonb_populate_recordset(NULL::member, p->'members');
+    END IF;
+    IF p ? 'members_gone' THEN
+        DELETE FROM member WHERE workspace_id = w
+            AND id IN (SELECT value::uuid FROM jsonb_array_elements_text(p->'members_gone'));
+    END IF;
 
-    INSERT INTO category (id, workspace_id, name, name_key, colour)
-    SELECT id, w, name, name_key, colour
-    FROM jsonb_populate_recordset(NULL::category, p->'categories_new');
-    UPDATE category SET name = l.name, name_key = l.name_key, colour = l.colour
-    FROM jsonb_populate_recordset(NULL::category, p->'categories') AS l
-    WHERE category.id = l.id AND category.workspace_id = w;
-    INSERT INTO tag (id, workspace_id, name, name_key, colour)
-    SELECT id, w, name, name_key, colour
-    FROM jsonb_populate_recordset(NULL::tag, p->'tags_new');
-    UPDATE tag SET name = l.name, name_key = l.name_key, colour = l.colour
-    FROM jsonb_populate_recordset(NULL::tag, p->'tags') AS l
-    WHERE tag.id = l.id AND tag.workspace_id = w;
+    IF p ? 'categories_new' THEN
+        INSERT INTO category (id, workspace_id, name, name_key, colour)
+        SELECT id, w, name, name_key, colour
+        FROM jsonb_populate_recordset(NULL::category, p->'categories_new');
+    END IF;
+    IF p ? 'categories' THEN
+        UPDATE category SET name = l.name, name_key = l.name_key, colour = l.colour
+        FROM jsonb_populate_recordset(NULL::category, p->'categories') AS l
+        WHERE category.id = l.id AND category.workspace_id = w;
+    END IF;
+    IF p ? 'tags_new' THEN
+        INSERT INTO tag (id, workspace_id, name, name_key, colour)
+        SELECT id, w, name, name_key, colour
+        FROM jsonb_populate_recordset(NULL::tag, p->'tags_new');
+    END IF;
+    IF p ? 'tags' THEN
+        UPDATE tag SET name = l.name, name_key = l.name_key, colour = l.colour
+        FROM jsonb_populate_recordset(NULL::tag, p->'tags') AS l
+        WHERE tag.id = l.id AND tag.workspace_id = w;
+    END IF;
     IF p ? 'category_gone' THEN
         UPDATE task SET category_id = NULL
         WHERE workspace_id = w AND category_id = (p->>'category_gone')::uuid;
@@ -83,39 +104,43 @@ BEGIN
         DELETE FROM tag WHERE workspace_id = w AND id = (p->>'tag_gone')::uuid;
     END IF;
 
-    INSERT INTO task (id, workspace_id, title, title_key, description, status, priority, due_day,
-        due_at, due_zone, due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id,
-        position, version, created_at, updated_at, completed_at, deleted_at, search)
-    SELECT id, w, title, title_key, description, status, priority, due_day, due_at, due_zone,
-        due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id, position, version,
-        created_at, updated_at, completed_at, deleted_at,
-        setweight(to_tsvector('simple', search_a), 'A')
-            || setweight(to_tsvector('simple', search_b), 'B')
-    FROM jsonb_to_recordset(p->'tasks_new') AS t(id uuid, title text, title_key text,
-        description text, status text, priority smallint, due_day date, due_at text, due_zone text,
-        due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
-        assignee_id uuid, parent_id uuid, position text, version int, created_at timestamptz,
-        updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
-        search_a text, search_b text);
+    IF p ? 'tasks_new' THEN
+        INSERT INTO task (id, workspace_id, title, title_key, description, status, priority, due_day,
+            due_at, due_zone, due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id,
+            position, version, created_at, updated_at, completed_at, deleted_at, search)
+        SELECT id, w, title, title_key, description, status, priority, due_day, due_at, due_zone,
+            due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id, position, version,
+            created_at, updated_at, completed_at, deleted_at,
+            setweight(to_tsvector('simple', search_a), 'A')
+                || setweight(to_tsvector('simple', search_b), 'B')
+        FROM jsonb_to_recordset(p->'tasks_new') AS t(id uuid, title text, title_key text,
+            description text, status text, priority smallint, due_day date, due_at text, due_zone text,
+            due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
+            assignee_id uuid, parent_id uuid, position text, version int, created_at timestamptz,
+            updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+            search_a text, search_b text);
+    END IF;
 
-    UPDATE task SET title = t.title, title_key = t.title_key, description = t.description,
-        status = t.status, priority = t.priority, due_day = t.due_day, due_at = t.due_at,
-        due_zone = t.due_zone, due_fold = t.due_fold, due_instant = t.due_instant,
-        category_id = t.category_id, tag_ids = t.tag_ids, assignee_id = t.assignee_id,
-        parent_id = t.parent_id, position = t.position, version = t.version,
-        updated_at = t.updated_at, completed_at = t.completed_at, deleted_at = t.deleted_at,
-        search = CASE WHEN t.search_a IS NULL THEN task.search
-                 ELSE setweight(to_tsvector('simple', t.search_a), 'A')
-                      || setweight(to_tsvector('simple', t.search_b), 'B') END
-    FROM jsonb_to_recordset(p->'tasks') AS t(id uuid, title text, title_key text,
-        description text, status text, priority smallint, due_day date, due_at text, due_zone text,
-        due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
-        assignee_id uuid, parent_id uuid, position text, version int,
-        updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
-        search_a text, search_b text)
-    WHERE task.id = t.id AND task.workspace_id = w;
+    IF p ? 'tasks' THEN
+        UPDATE task SET title = t.title, title_key = t.title_key, description = t.description,
+            status = t.status, priority = t.priority, due_day = t.due_day, due_at = t.due_at,
+            due_zone = t.due_zone, due_fold = t.due_fold, due_instant = t.due_instant,
+            category_id = t.category_id, tag_ids = t.tag_ids, assignee_id = t.assignee_id,
+            parent_id = t.parent_id, position = t.position, version = t.version,
+            updated_at = t.updated_at, completed_at = t.completed_at, deleted_at = t.deleted_at,
+            search = CASE WHEN t.search_a IS NULL THEN task.search
+                     ELSE setweight(to_tsvector('simple', t.search_a), 'A')
+                          || setweight(to_tsvector('simple', t.search_b), 'B') END
+        FROM jsonb_to_recordset(p->'tasks') AS t(id uuid, title text, title_key text,
+            description text, status text, priority smallint, due_day date, due_at text, due_zone text,
+            due_fold boolean, due_instant timestamptz, category_id uuid, tag_ids uuid[],
+            assignee_id uuid, parent_id uuid, position text, version int,
+            updated_at timestamptz, completed_at timestamptz, deleted_at timestamptz,
+            search_a text, search_b text)
+        WHERE task.id = t.id AND task.workspace_id = w;
+    END IF;
 
-    IF jsonb_array_length(p->'changes') = 0 THEN
+    IF NOT p ? 'changes' THEN
         RETURN ws.head;
     END IF;
     n := ws.head;
