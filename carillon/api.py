@@ -40,11 +40,9 @@ class Api:
         self._files = _Playground(PLAYGROUND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request, socket, or the server's lifespan."""
+        """Serves one request or socket."""
         kind = scope["type"]
-        if kind == "lifespan":
-            await _lifespan(receive, send)
-        elif scope["path"] == "/graphql":
+        if scope["path"] == "/graphql":
             await (self._graphql if kind == "http" else self._sockets)(scope, receive, send)
         elif kind == "websocket":
             await receive()
@@ -112,12 +110,3 @@ class _Playground:
             await self._files({**scope, "path": path, "root_path": ""}, receive, with_headers)
         except HTTPException as error:
             await PlainTextResponse(f"{error.detail}\n", error.status_code)(scope, receive, send)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    # What lives as long as the server is opened and closed around it, in compose.
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

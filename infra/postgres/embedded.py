@@ -110,6 +110,13 @@ async def embedded_postgres(
         await asyncio.to_thread(server.stop)
 
 
+def running_url(data_dir: Path) -> str | None:
+    """Returns the URL of the server that another process runs on `data_dir`, None without one."""
+    lines = pid_file(data_dir.resolve() / "cluster")
+    ready = len(lines) > 7 and lines[7] == "ready"
+    return _url(Path(lines[4])) if ready else None
+
+
 class _Server:
     def __init__(
         self, data_dir: Path, settings: Mapping[str, str], died: Callable[[int], None]
@@ -140,8 +147,7 @@ class _Server:
             self._create()
         self._socket = socket_folder(self._folder, self._user)
         self._launch()
-        query = urlencode({"host": str(self._socket), "port": PORT}, quote_via=quote)
-        return f"postgresql://{NAME}@/{NAME}?{query}"
+        return _url(self._socket)
 
     def stop(self) -> None:
         """Stops what `start` got done; a second time does nothing."""
@@ -253,3 +259,8 @@ class _Server:
 def _listed(folder: Path | None) -> str:
     # The setting is a list: a comma in the path would part it.
     return '"' + str(folder).replace('"', '""') + '"'
+
+
+def _url(socket: Path) -> str:
+    query = urlencode({"host": str(socket), "port": PORT}, quote_via=quote)
+    return f"postgresql://{NAME}@/{NAME}?{query}"

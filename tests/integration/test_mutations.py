@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -13,94 +12,18 @@ import asyncpg
 import orjson
 import pytest
 
-from domain.accounts import Account
 from domain.changes import GENESIS, chain, digest, head_digest
 from domain.errors import Code, Refused
-from domain.ids import CategoryId, MemberId, TagId, TaskId, UserId, WorkspaceId
+from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.ports import Command
-from domain.services.labels import LabelPatch, LabelService
-from domain.services.mutations import Mutations, Outcome
-from domain.services.tasks import DueDraft, Place, TaskPatch, TaskService
-from domain.services.workspaces import WorkspaceService, founded
+from domain.services.labels import LabelPatch
+from domain.services.mutations import Outcome
+from domain.services.tasks import DueDraft, Place, TaskPatch
 from domain.tasks import DEPTH_MAX
-from domain.workspaces import Role, User, Workspace
-from infra.postgres.lanes import LaneOptions, Lanes
-from infra.postgres.store import PostgresStore
+from domain.workspaces import Role
+from tests.worlds import World
 
-AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = "a-key-of-the-test"
-
-
-class FixedClock:
-    def now(self) -> datetime:
-        return AT
-
-
-@dataclass
-class World:
-    """One workspace of Ada's, and the use cases over a real store."""
-
-    lanes: Lanes
-    store: PostgresStore
-    tasks: TaskService
-    labels: LabelService
-    workspaces: WorkspaceService
-    ada: UserId
-    home: WorkspaceId
-
-    def command(self, key: str | None = None, *, actor: UserId | None = None) -> Command:
-        return Command(actor=actor or self.ada, field="test", key=key, arguments=b"same")
-
-    async def task(self, title: str = "Buy milk", **patch: object) -> TaskId:
-        made = await self.tasks.create(
-            self.command(), self.home, None, replace(TaskPatch(title=title), **patch)
-        )
-        return TaskId(made.subject)
-
-    async def sign_up(self, name: str) -> tuple[UserId, WorkspaceId]:
-        user = User(id=UserId(uuid4()), name=name)
-        account = Account(
-            id=user.id,
-            email=f"{user.id}@example.com",
-            email_key=f"{user.id}@example.com",
-            name=name,
-            time_zone="Europe/Paris",
-            password_hash="none",
-            created_at=AT,
-        )
-        workspace = Workspace(id=WorkspaceId(uuid4()), name=name, created_at=AT)
-        writes = replace(founded(workspace, user, MemberId(uuid4())), accounts=(account,))
-        await self.store.flush(self.command(actor=user.id), writes)
-        return user.id, workspace.id
-
-    async def log(self, workspace: WorkspaceId | None = None) -> list[asyncpg.Record]:
-        return await self.lanes.fetch(
-            "SELECT * FROM change WHERE stream = $1 ORDER BY seq", workspace or self.home
-        )
-
-    async def head(self) -> int:
-        head: int = await self.lanes.fetchval("SELECT head FROM workspace WHERE id = $1", self.home)
-        return head
-
-
-@pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        reads = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
-        writes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
-        store = PostgresStore(reads, writes, new_id=uuid4, committed=lambda _id, _head: None)
-        mutations = Mutations(store, FixedClock())
-        world = World(
-            lanes=reads,
-            store=store,
-            tasks=TaskService(mutations, uuid4),
-            labels=LabelService(mutations, uuid4),
-            workspaces=WorkspaceService(mutations, uuid4),
-            ada=UserId(uuid4()),
-            home=WorkspaceId(uuid4()),
-        )
-        world.ada, world.home = await world.sign_up("Ada")
-        yield world
 
 
 async def test_fifty_writers_leave_no_gap_and_a_chain_that_verifies(world: World) -> None:

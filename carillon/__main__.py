@@ -1,0 +1,169 @@
+"""The command `carillon`: one entry point for everything an operator or developer runs."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from carillon import settings_page
+from carillon.settings import Settings
+
+# What a command answers when it could not do its work.
+FAILED = 1
+# What argparse answers for bad arguments, and we for bad settings.
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    since = time.monotonic()
+    given = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, float], int] = given.run
+    try:
+        return run(given, since)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(["CARILLON", *map(str, problem["loc"])]).upper()
+            sys.stderr.write(f"{name}: {problem['msg']}\n")
+        return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="carillon",
+        description="A task service whose every change is live.",
+        epilog=settings_page.plain(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    serve = _command(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
+    serve.epilog = settings_page.plain()
+    serve.formatter_class = argparse.RawDescriptionHelpFormatter
+    serve.add_argument("--host", help="address to listen on (CARILLON_HOST)")
+    serve.add_argument("--port", type=int, help="TCP port to listen on (CARILLON_PORT)")
+    _data_dir(serve)
+    _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
+    _data_dir(_command(commands, "doctor", "Check database, migrations and logs", _doctor))
+    schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
+    _page(schema)
+    settings = _command(commands, "settings", "Print, write or check the settings page", _settings)
+    _page(settings)
+    _import(_command(commands, "import", "Bring in an iCalendar file's to-dos", _import_file))
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace, float], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, help="data folder (CARILLON_DATA_DIR)")
+
+
+def _page(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--write", action="store_true", help="write the file in the repository")
+    how.add_argument("--check", action="store_true", help="fail where the file differs")
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="the calendar, .ics")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the running server")
+    parser.add_argument("--workspace", required=True, help="id of the workspace to import into")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        default=Path("/dev/stdin"),
+        help="file with the access token (default: standard input)",
+    )
+
+
+def _settings_of(given: argparse.Namespace) -> Settings:
+    names = ("host", "port", "data_dir")
+    return Settings(**{n: v for n in names if (v := getattr(given, n, None)) is not None})
+
+
+def _serve(given: argparse.Namespace, since: float) -> int:
+    from carillon import serve, telemetry  # noqa: PLC0415 - the other commands start faster
+
+    settings = _settings_of(given)
+    telemetry.configure(settings)
+    return _telling(lambda: serve.serve(settings, since=since))
+
+
+def _migrate(given: argparse.Namespace, _since: float) -> int:
+    from carillon import database  # noqa: PLC0415 - see _serve
+
+    async def run() -> int:
+        async with database.database(_settings_of(given), attach=True) as found:
+            await database.migrated(found)
+        return 0
+
+    return _telling(lambda: asyncio.run(run()))
+
+
+def _doctor(given: argparse.Namespace, _since: float) -> int:
+    from carillon import doctor  # noqa: PLC0415 - see _serve
+
+    return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
+
+
+def _schema(given: argparse.Namespace, _since: float) -> int:
+    from carillon.graphql import sdl  # noqa: PLC0415 - see _serve
+
+    return _kept(Path("schema/schema.graphql"), sdl(), given)
+
+
+def _settings(given: argparse.Namespace, _since: float) -> int:
+    return _kept(settings_page.PAGE, settings_page.markdown(), given)
+
+
+def _import_file(given: argparse.Namespace, _since: float) -> int:
+    from carillon import importer  # noqa: PLC0415 - see _serve
+
+    token = given.token_file.read_text().strip()
+    return _telling(
+        lambda: asyncio.run(
+            importer.run(given.file, url=given.url, token=token, workspace=given.workspace)
+        )
+    )
+
+
+def _kept(path: Path, text: str, given: argparse.Namespace) -> int:
+    if given.write:
+        path.write_text(text)
+    elif not given.check:
+        sys.stdout.write(text)
+    elif not path.exists() or path.read_text() != text:
+        sys.stderr.write(f"{path} is not what the code says: make schema docs\n")
+        return FAILED
+    return 0
+
+
+def _telling(run: Callable[[], int]) -> int:
+    """Runs; what an operator can mend is told in one line, not as a traceback."""
+    from carillon.database import NotMigrated  # noqa: PLC0415 - see _serve
+    from carillon.serve import PortTaken  # noqa: PLC0415 - see _serve
+    from domain.errors import Unavailable  # noqa: PLC0415 - see _serve
+    from infra.postgres.data_folder import EmbeddedError  # noqa: PLC0415 - see _serve
+
+    try:
+        return run()
+    except (EmbeddedError, NotMigrated, PortTaken, Unavailable, OSError) as error:
+        sys.stderr.write(f"carillon: {error}\n")
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

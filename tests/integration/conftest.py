@@ -1,0 +1,36 @@
+"""The write path's world, on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from domain.ids import UserId, WorkspaceId
+from domain.services.labels import LabelService
+from domain.services.mutations import Mutations
+from domain.services.tasks import TaskService
+from domain.services.workspaces import WorkspaceService
+from infra.postgres.lanes import LaneOptions, Lanes
+from infra.postgres.store import PostgresStore
+from tests.worlds import FixedClock, World
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        reads = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
+        writes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=6)))
+        store = PostgresStore(reads, writes, new_id=uuid4, committed=lambda _id, _head: None)
+        mutations = Mutations(store, FixedClock())
+        world = World(
+            lanes=reads,
+            store=store,
+            tasks=TaskService(mutations, uuid4),
+            labels=LabelService(mutations, uuid4),
+            workspaces=WorkspaceService(mutations, uuid4),
+            ada=UserId(uuid4()),
+            home=WorkspaceId(uuid4()),
+        )
+        world.ada, world.home = await world.sign_up("Ada")
+        yield world

@@ -1,0 +1,71 @@
+"""One workspace of Ada's and the use cases over a real store, for tests of the write path."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+
+from domain.accounts import Account
+from domain.ids import MemberId, TaskId, UserId, WorkspaceId
+from domain.ports import Command
+from domain.services.labels import LabelService
+from domain.services.tasks import TaskPatch, TaskService
+from domain.services.workspaces import WorkspaceService, founded
+from domain.workspaces import User, Workspace
+from infra.postgres.lanes import Lanes
+from infra.postgres.store import PostgresStore
+
+AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return AT
+
+
+@dataclass
+class World:
+    """One workspace of Ada's, and the use cases over a real store."""
+
+    lanes: Lanes
+    store: PostgresStore
+    tasks: TaskService
+    labels: LabelService
+    workspaces: WorkspaceService
+    ada: UserId
+    home: WorkspaceId
+
+    def command(self, key: str | None = None, *, actor: UserId | None = None) -> Command:
+        return Command(actor=actor or self.ada, field="test", key=key, arguments=b"same")
+
+    async def task(self, title: str = "Buy milk", **patch: object) -> TaskId:
+        made = await self.tasks.create(
+            self.command(), self.home, None, replace(TaskPatch(title=title), **patch)
+        )
+        return TaskId(made.subject)
+
+    async def sign_up(self, name: str) -> tuple[UserId, WorkspaceId]:
+        user = User(id=UserId(uuid4()), name=name)
+        account = Account(
+            id=user.id,
+            email=f"{user.id}@example.com",
+            email_key=f"{user.id}@example.com",
+            name=name,
+            time_zone="Europe/Paris",
+            password_hash="none",
+            created_at=AT,
+        )
+        workspace = Workspace(id=WorkspaceId(uuid4()), name=name, created_at=AT)
+        writes = replace(founded(workspace, user, MemberId(uuid4())), accounts=(account,))
+        await self.store.flush(self.command(actor=user.id), writes)
+        return user.id, workspace.id
+
+    async def log(self, workspace: WorkspaceId | None = None) -> list[asyncpg.Record]:
+        return await self.lanes.fetch(
+            "SELECT * FROM change WHERE stream = $1 ORDER BY seq", workspace or self.home
+        )
+
+    async def head(self) -> int:
+        head: int = await self.lanes.fetchval("SELECT head FROM workspace WHERE id = $1", self.home)
+        return head
