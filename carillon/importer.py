@@ -51,10 +51,10 @@ def configure(parser: ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.ics")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the running server")
-    parser.add_argument(
-        "--email", help="sign in as; asks for the password, or reads it from a pipe"
-    )
-    parser.add_argument("--token", help="an access token, instead of signing in")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--email", help="sign in as; asks for the password, or reads it from a pipe")
+    # No option for the token itself: other users of the machine see the arguments of a process.
+    who.add_argument("--token-file", type=Path, help="file with an access token, instead")
     parser.add_argument(
         "--workspace", type=UUID, metavar="ID", help="needed where you have several"
     )
@@ -70,9 +70,8 @@ def run(arguments: Namespace) -> int:
     """
     reports: list[Report] = []
     try:
-        with closing(GraphQLClient(arguments.url, arguments.token)) as client:
-            if arguments.token is None:
-                client.token = _signed_in(client, arguments.email)
+        with closing(GraphQLClient(arguments.url)) as client:
+            client.token = _token(client, arguments)
             for path in arguments.files:
                 reports.append(_import(client, path, arguments.workspace))
                 sys.stdout.write("\n".join([*reports[-1].lines(), ""]))
@@ -84,12 +83,12 @@ def run(arguments: Namespace) -> int:
     return 0 if all(report.is_complete() for report in reports) else 1
 
 
-def _signed_in(client: GraphQLClient, email: str | None) -> str:
-    if email is None:
-        raise Unanswered("Say who you are: --email ADDRESS, or --token TOKEN.")
+def _token(client: GraphQLClient, arguments: Namespace) -> str:
+    if arguments.token_file is not None:
+        return str(arguments.token_file.read_text().strip())
     is_person = sys.stdin.isatty()
     password = getpass.getpass() if is_person else sys.stdin.readline().rstrip("\r\n")
-    given = {"input": {"email": email, "password": password}}
+    given = {"input": {"email": arguments.email, "password": password}}
     payload = client.execute(SIGN_IN, given).data["signIn"]
     if not payload or not payload["accessToken"]:
         problems = payload["userErrors"] if payload else [{"message": "Signing in failed."}]

@@ -33,7 +33,7 @@ class GraphQLClient:
     So every mutation that it sends has to carry an idempotency key.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str) -> None:
         """Takes the address of the server or its endpoint.
 
         Raises:
@@ -48,7 +48,7 @@ class GraphQLClient:
         self._connection = kind(parts.hostname, parts.port, timeout=ANSWER_WAIT_S)
         self._path = parts.path.rstrip("/") or "/graphql"
         self._url = url
-        self.token = token
+        self.token: str | None = None
 
     def close(self) -> None:
         """Closes the connection."""
