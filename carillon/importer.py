@@ -203,8 +203,9 @@ def _create(
     batch: Sequence[tuple[Draft, dict[str, object]]],
     report: Report,
 ) -> None:
-    """Creates the tasks, those whose parent is refused once more without it."""
+    """Creates the tasks; those whose parent is refused once more, at the top where it stays so."""
     orphans: list[tuple[Draft, dict[str, object]]] = []
+    reasons: dict[UUID | None, str] = {}
     payloads = _mutate(client, space, "task", [given for _, given in batch])
     for (draft, given), payload in zip(batch, payloads, strict=True):
         paths = [error["field"] or [] for error in payload["userErrors"]]
@@ -213,14 +214,22 @@ def _create(
             report.created += is_new
             report.there += not is_new
         elif all(path[-1:] == ["parentId"] for path in paths):
-            reason = f"It is imported without its parent. {_reason(payload)}"
-            report.changed.append((draft.item.uid, reason))
-            bare = {name: value for name, value in given.items() if name != "parentId"}
-            orphans.append((replace(draft, parent=None), bare))
+            orphans.append((draft, given))
+            reasons[draft.id] = _reason(payload)
         else:
             report.left_out.append((draft.item.uid, _reason(payload)))
-    if orphans:
-        _create(client, space, orphans, report)
+    again: list[tuple[Draft, dict[str, object]]] = []
+    for draft, given in orphans:
+        if draft.parent in reasons:
+            # Its parent is sent again before it.
+            again.append((draft, given))
+            continue
+        reason = f"It is imported without its parent. {reasons[draft.id]}"
+        report.changed.append((draft.item.uid, reason))
+        bare = {name: value for name, value in given.items() if name != "parentId"}
+        again.append((replace(draft, parent=None), bare))
+    if again:
+        _create(client, space, again, report)
 
 
 def _mutate(
