@@ -1,15 +1,17 @@
 """Settings become adapters, adapters become use cases; the only place that knows all of them."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+
+from starlette.types import Receive, Scope, Send
 
 from carillon.api import Api, page
 from carillon.graphql import build
 from carillon.settings import Settings
-from domain.ids import WorkspaceId
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
@@ -17,6 +19,7 @@ from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 from infra.clock import SystemClock
+from infra.ids import uuid7
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
@@ -27,8 +30,11 @@ from infra.postgres.store import PostgresStore
 from infra.postgres.tail import PostgresTail
 from infra.tokens import JwtTokens
 from infra.wire import Wire
+from resolvers.endpoint import HttpEndpoint
+from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
 from resolvers.sockets import Limits, Sockets
+from resolvers.sse import ServerSentEvents
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
 
@@ -94,4 +100,57 @@ async def application(settings: Settings, url: str) -> AsyncIterator[Application
         )
         poll = AccessPoll(live, clock, token_lifetime=lifetimes.access)
         await poll.step(sockets)
+        authenticator = Authenticator(_tokens(settings), clock, poll.is_revoked)
         store = PostgresStore(generic, writes, new_id=uuid7, committed=hub.committed)
+        mutations = Mutations(store, clock)
+        passwords = Argon2Passwords()
+        stack.callback(passwords.close)
+        issuer = SessionIssuer(
+            tokens=_tokens(settings),
+            clock=clock,
+            lifetimes=lifetimes,
+            new_id=uuid7,
+            new_secret=lambda: secrets.token_urlsafe(32),
+        )
+        use = UseCases(
+            accounts=AccountService(
+                store, PostgresAccounts(writes), passwords, issuer, poll.revoke
+            ),
+            labels=LabelService(mutations, uuid7),
+            tasks=TaskService(mutations, uuid7),
+            workspaces=WorkspaceService(mutations, uuid7),
+        )
+        reader = PostgresReader(ReadLanes(generic=generic, custom=custom), log, clock)
+        operations = Operations(build(), reader, use)
+        api = Api(
+            graphql=HttpEndpoint(
+                operations=operations,
+                authenticate=authenticator.authenticate,
+                events=ServerSentEvents(sockets),
+                page=page,
+                body_max_bytes=settings.body_max_bytes,
+            ),
+            sockets=WebSocketEndpoint(
+                sockets=sockets,
+                authenticate=authenticator.authenticate,
+                subscribe=lambda viewer, payload: operations.subscribe(
+                    Caller(viewer=viewer), payload
+                ),
+                allowed_origins=settings.allowed_origins,
+                limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+            ),
+            check=lambda: generic.fetchval("SELECT 1"),
+        )
+        running = [asyncio.create_task(work) for work in (tail.run(), poll.run(sockets))]
+        try:
+            yield Application(api, sockets)
+        finally:
+            await sockets.stop()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+def _tokens(settings: Settings) -> JwtTokens:
+    assert settings.token_secret is not None  # noqa: S101 - `with_secret` has seen to it
+    return JwtTokens(settings.token_secret.get_secret_value().encode())

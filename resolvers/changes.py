@@ -21,7 +21,7 @@ def _slice(workspace_id: strawberry.ID, after: Sequence, first: int = 100) -> Ch
     return ChangeSlice(workspace=WorkspaceId(visible_id(workspace_id)), after=after, first=first)
 
 
-async def _stream(workspace_id: strawberry.ID, after: Sequence | None = UNSET) -> ChangesAfter:
+def _stream(workspace_id: strawberry.ID, after: Sequence | None = UNSET) -> ChangesAfter:
     return ChangesAfter(
         workspace=WorkspaceId(visible_id(workspace_id)), after=None if after is UNSET else after
     )
