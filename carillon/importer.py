@@ -7,7 +7,7 @@ had made it. Ids come from the UIDs: a second run finds everything there and cha
 import getpass
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,6 +27,19 @@ BATCH_MAX = 20
 BATCH_MAX_BYTES = 100_000
 # One page of answers.
 LOOKUP_MAX = 100
+
+HELP = """
+What becomes of a VTODO: SUMMARY, DESCRIPTION, STATUS and DUE (or DTSTART with DURATION) are taken
+as they are, a DUE without a zone in yours. PRIORITY 1 is URGENT, 2 to 4 HIGH, 5 and none MEDIUM,
+6 to 9 LOW. CATEGORIES become tags, made where they are missing. RELATED-TO makes subtasks.
+
+RRULE, RDATE, EXDATE and RECURRENCE-ID are kept as they are written, with the DTSTART that anchors
+them, in a fenced block (```ics) at the end of the description. Whatever else there is, alarms and
+attachments among it, is named at the end with its UIDs, five each; --report writes all of them.
+
+Running it again changes nothing: tasks that are there, or in the trash, are left as they are.
+Exit code: 0 all is there; 1 something was left out or is not as the file says; 2 nothing was done.
+"""
 
 SIGN_IN = """mutation SignIn($input: SignInInput!) {
   signIn(input: $input) { accessToken userErrors { message } } }"""
@@ -49,6 +62,7 @@ class Space:
 
 def configure(parser: ArgumentParser) -> None:
     """Declares the command's arguments."""
+    parser.epilog, parser.formatter_class = HELP, RawDescriptionHelpFormatter
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.ics")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the running server")
     who = parser.add_mutually_exclusive_group(required=True)

@@ -20,8 +20,9 @@ NAMELESS = UUID("6f0c1c1e-5c55-5a9e-9b1a-0d9d4f1b7c11")
 NO_TITLE = "(no title)"
 REASON_MAX_CHARS = 200
 
-# Whatever a parser may raise over a text that somebody else's program wrote.
-BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+# Whatever a parser may raise over a text that somebody else's program wrote; OSError for a TZID
+# that is a folder of the zone data, such as America.
+BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError)
 
 _RECURRENCE = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID"})
 _USED = frozenset(

@@ -212,6 +212,14 @@ def test_one_bad_line_costs_that_line() -> None:
     assert sorted(told) == ["DUE", "NO", "PRIORITY", "RRULE", "STATUS"]
 
 
+@pytest.mark.parametrize("zone", ["America", "../../etc/passwd", "Europe/", "\x7f"])
+def test_a_zone_that_is_none_costs_the_due_date(zone: str) -> None:
+    item = _one(f'DUE;TZID="{zone}":20261124T083000', "PRIORITY:1")
+
+    assert item.priority is Priority.URGENT
+    assert len(item.problems) == 1
+
+
 def test_one_bad_task_costs_that_task() -> None:
     calendar = _calendar(
         *("BEGIN:VTODO", "UID:cut", "SUMMARY:Cut off"),
