@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from domain.errors import Code, Refused
@@ -21,6 +22,7 @@ from infra.postgres.accounts import SESSIONS_MAX, PostgresAccounts
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.store import PostgresStore
 from infra.tokens import JwtTokens
+from tests.processes import Server
 
 PHRASE = "a bell rings at noon"
 HOME = "192.0.2.7"
@@ -321,3 +323,69 @@ async def test_an_account_keeps_a_bounded_number_of_sessions(desk: Desk) -> None
     desk.clock.at += timedelta(days=40)
     await desk.enter()
     assert await desk.lanes.fetchval("SELECT count(*) FROM session") == 1
+
+
+SESSION = """{ accessToken expiresAt refreshToken userErrors { code field message }
+  viewer { name email timeZone workspaces { name viewerRole head } } }"""
+
+
+def _ask(server: Server, query: str, token: str | None = None, **input: object) -> dict[str, Any]:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    body = {"query": query, "variables": {"input": input}}
+    answer = httpx.post(f"{server.url}/graphql", json=body, headers=headers, timeout=30)
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def test_a_person_signs_up_in_and_out_over_http(server: Server) -> None:
+    sign_up = f"mutation($input: SignUpInput!) {{ p: signUp(input: $input) {SESSION} }}"
+    sign_in = f"mutation($input: SignInInput!) {{ p: signIn(input: $input) {SESSION} }}"
+    refresh = (
+        f"mutation($input: SessionRefreshInput!) {{ p: sessionRefresh(input: $input) {SESSION} }}"
+    )
+    sign_out = "mutation { p: signOut { userErrors { message } } }"
+    who = "{ viewer { name } }"
+    ada = {
+        "name": "Ada",
+        "email": "Ada@example.com",
+        "timeZone": "Europe/Paris",
+        "workspaces": [{"name": "Ada's tasks", "viewerRole": "OWNER", "head": "2"}],
+    }
+
+    refused = _ask(server, sign_up, email="ada", password="x", name="\0")["data"]["p"]
+    first = _ask(
+        server, sign_up, email=ada["email"], password=PHRASE, name="Ada", timeZone="Europe/Paris"
+    )["data"]["p"]
+    taken = _ask(server, sign_up, email="ada@EXAMPLE.com", password=PHRASE, name="Eve")["data"]["p"]
+    wrong = _ask(server, sign_in, email="ada@example.com", password="guess")["data"]["p"]
+    second = _ask(server, sign_in, email="ada@example.com", password=PHRASE)["data"]["p"]
+    third = _ask(server, refresh, refreshToken=second["refreshToken"])["data"]["p"]
+
+    assert [(e["code"], e["field"]) for e in refused["userErrors"]] == [
+        ("INVALID", ["input", "email"]),
+        ("INVALID", ["input", "password"]),
+        ("INVALID", ["input", "name"]),
+    ]
+    assert (refused["accessToken"], refused["viewer"]) == (None, None)
+    assert (first["viewer"], first["userErrors"]) == (ada, [])
+    assert [(e["code"], e["field"]) for e in taken["userErrors"]] == [
+        ("CONFLICT", ["input", "email"])
+    ]
+    assert [(e["code"], e["field"]) for e in wrong["userErrors"]] == [("INVALID", ["input"])]
+    assert (second["viewer"], third["viewer"]) == (ada, ada)
+    assert datetime.fromisoformat(third["expiresAt"]) > datetime.now(UTC)
+    assert _ask(server, who, third["accessToken"])["data"] == {"viewer": {"name": "Ada"}}
+
+    out = _ask(server, sign_out, third["accessToken"])
+
+    assert out["data"] == {"p": {"userErrors": []}}
+    [error] = _ask(server, who, third["accessToken"])["errors"]
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
+    # The session's refresh token is over with it; the other session is not.
+    over = _ask(server, refresh, refreshToken=third["refreshToken"])["data"]["p"]
+    assert [(e["code"], e["field"]) for e in over["userErrors"]] == [
+        ("INVALID", ["input", "refreshToken"])
+    ]
+    assert _ask(server, who, first["accessToken"])["data"] == {"viewer": {"name": "Ada"}}
+    [error] = _ask(server, sign_out)["errors"]
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
