@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
+import zoneinfo
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,10 @@ USAGE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     since = time.monotonic()
-    given = _parser().parse_args(arguments)
+    # Zone data from the lock's `tzdata`, or the same task would be due at two times on two hosts.
+    zoneinfo.reset_tzpath(())
+    words = sys.argv[1:] if arguments is None else arguments
+    given = _parser(words).parse_args(words)
     run: Callable[[argparse.Namespace, float], int] = given.run
     try:
         return run(given, since)
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="carillon",
         description="A task service whose every change is live.",
@@ -52,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     _page(schema)
     settings = _command(commands, "settings", "Print, write or check the settings page", _settings)
     _page(settings)
-    _import(_command(commands, "import", "Bring in an iCalendar file's to-dos", _import_file))
+    bring = _command(commands, "import", "Bring in the tasks of iCalendar files", _import)
+    if "import" in words:
+        from carillon import importer  # noqa: PLC0415 - the other commands start faster
+
+        importer.configure(bring)
     return parser
 
 
@@ -75,18 +83,6 @@ def _page(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--write", action="store_true", help="write the file in the repository")
     how.add_argument("--check", action="store_true", help="fail where the file differs")
-
-
-def _import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="the calendar, .ics")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the running server")
-    parser.add_argument("--workspace", required=True, help="id of the workspace to import into")
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        default=Path("/dev/stdin"),
-        help="file with the access token (default: standard input)",
-    )
 
 
 def _settings_of(given: argparse.Namespace) -> Settings:
@@ -129,15 +125,10 @@ def _settings(given: argparse.Namespace, _since: float) -> int:
     return _kept(settings_page.PAGE, settings_page.markdown(), given)
 
 
-def _import_file(given: argparse.Namespace, _since: float) -> int:
+def _import(given: argparse.Namespace, _since: float) -> int:
     from carillon import importer  # noqa: PLC0415 - see _serve
 
-    token = given.token_file.read_text().strip()
-    return _telling(
-        lambda: asyncio.run(
-            importer.run(given.file, url=given.url, token=token, workspace=given.workspace)
-        )
-    )
+    return importer.run(given)
 
 
 def _kept(path: Path, text: str, given: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from infra.postgres.migrate import pending, upgrade
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where it is; `direct_url` keeps a session, and is None behind a pooler without another way."""
+    """Where it is; `direct_url` keeps a session, and is None where only a pooler is known."""
 
     url: str
     direct_url: str | None
