@@ -20,7 +20,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
-setup: $(VENV)/.installed playground/dist/.built ## Make .venv from the locks, and the playground where Node is there
+setup: $(VENV)/.installed playground/dist/.built tests/clients/node_modules/.installed ## Make .venv from the locks, and the playground where Node is there
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -37,6 +37,10 @@ playground/dist/.built: $(PLAYGROUND_SOURCES)
 		echo "No Node here: the playground is left out, everything else works."; \
 	else cd playground && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build \
 		&& touch dist/.built; fi
+
+tests/clients/node_modules/.installed: tests/clients/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/clients && npm ci --no-audit --no-fund --loglevel=error \
+		&& touch node_modules/.installed; fi
 
 .PHONY: lock
 lock: $(VENV)/.installed ## Resolve the dependencies anew into the hashed lock files
@@ -56,6 +60,8 @@ check: setup ## Lint, types, import rules, lock files, schema snapshot
 	@$(MAKE) --no-print-directory check-lock
 	$(BIN)/carillon schema --check
 	$(BIN)/carillon settings --check
+	@if command -v npm >/dev/null; then npm --prefix playground run --silent check \
+		&& npm --prefix playground test --silent; fi
 
 .PHONY: check-lock
 check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproject.toml

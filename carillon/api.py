@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from domain.errors import Unavailable
 
@@ -27,13 +27,15 @@ NOT_BUILT = """The playground is not built. With Node.js installed:
 The API itself works: send GraphQL by POST to this address.
 """
 
+# Its `send` is the server's own coroutine function, which ours may drive by hand.
+Endpoint: TypeAlias = Callable[[Scope, Receive, Any], Awaitable[None]]
 Check: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Api:
     """Sends each request where it belongs; the path of GraphQL comes first and costs nothing."""
 
-    def __init__(self, *, graphql: ASGIApp, sockets: ASGIApp, check: Check) -> None:
+    def __init__(self, *, graphql: Endpoint, sockets: Endpoint, check: Check) -> None:
         self._graphql = graphql
         self._sockets = sockets
         self._check = check

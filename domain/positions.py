@@ -60,7 +60,7 @@ def _number(value: int, width: int) -> str:
 
 def _middle(low: str, high: str) -> str:
     """Returns a prefix p with low < p, and p + anything < high."""
-    prefix = []
+    prefix: list[str] = []
     for index in range(max(len(low), len(high)) + 1):
         floor = _VALUE[low[index]] if index < len(low) else 0
         ceiling = _VALUE[high[index]] if index < len(high) else 0
@@ -74,7 +74,7 @@ def _middle(low: str, high: str) -> str:
 
 
 def _above(rest: str) -> str:
-    prefix = []
+    prefix: list[str] = []
     for digit in rest:
         if _VALUE[digit] < BASE - 1:
             return "".join(prefix) + DIGITS[(_VALUE[digit] + BASE) // 2]

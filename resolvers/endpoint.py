@@ -57,14 +57,7 @@ class HttpEndpoint:
             await self._page(scope, receive, send)
             return
         try:
-            if accepted is None:
-                raise _Bad(406, f"Accept {RESPONSE}, {JSON} or {EVENTS}.")
-            if method == "POST":
-                payload = _payload(headers, await self._body(receive))
-            elif method == "GET":
-                payload = _from_query(scope["query_string"])
-            else:
-                raise _Bad(405, "Use POST, or GET for queries.")
+            payload = await self._asked(scope, headers, receive, accepted)
         except _Bad as bad:
             status, reason = bad.args
             error = {"message": reason, "extensions": {"code": "MALFORMED"}}
@@ -72,10 +65,26 @@ class HttpEndpoint:
             await _respond(send, status, kind, orjson.dumps({"errors": [error]}))
             return
         caller = await self._caller(scope, headers)
+        accepted = accepted or JSON
         if accepted == EVENTS:
             await self._stream(scope, receive, send, caller, payload)
         else:
             await self._answer(send, accepted, caller, payload, is_get=method == "GET")
+
+    async def _asked(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        accepted: str | None,
+    ) -> Mapping[str, Any]:
+        if accepted is None:
+            raise _Bad(406, f"Accept {RESPONSE}, {JSON} or {EVENTS}.")
+        if scope["method"] == "POST":
+            return _payload(headers, await self._body(receive))
+        if scope["method"] == "GET":
+            return _from_query(scope["query_string"])
+        raise _Bad(405, "Use POST, or GET for queries.")
 
     async def _answer(
         self,

@@ -25,7 +25,16 @@ from domain.access import Viewer
 from domain.errors import Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import ChangesAfter, ChangeSlice, OneTask, OneWorkspace, Reader, Row, TheViewer
+from domain.reading import (
+    ChangesAfter,
+    ChangeSlice,
+    OneTask,
+    OneWorkspace,
+    PreparedRead,
+    Reader,
+    Row,
+    TheViewer,
+)
 from domain.reading import Read as AnyRead
 from domain.selection import Field, Selection
 from resolvers.coerce import Values
@@ -165,14 +174,14 @@ class Execution:
     async def _reach(self, user: UserId, read: Row) -> None:
         try:
             async with asyncio.timeout(REACH_WAIT_S):
-                while not await self._reader.has_reached(user, read):
+                while not await self._reader.has_reached(user, read):  # noqa: ASYNC110 - another process moves it
                     await asyncio.sleep(REACH_POLL_S)
         except TimeoutError as error:
             message = "The stream has not reached atLeast yet; try again."
             raise Unavailable(message) from error
 
-    def _prepared(self, selection: Selection) -> Any:
-        kept = self.variant.kept
+    def _prepared(self, selection: Selection) -> PreparedRead:
+        kept: dict[Selection, PreparedRead] = self.variant.kept
         if selection not in kept:
             kept[selection] = self._reader.prepare(selection)
         return kept[selection]
@@ -207,7 +216,7 @@ class Operations:
             reads = _reads(execution)
             price = execution.cost(reads)
             if price > COST_MAX:
-                raise TooCostly(price, COST_MAX)
+                return failed([TooCostly(price, COST_MAX)], caller.trace)
             planned = execution.variant.whole
             if planned is not None and caller.viewer is not None and _all_rows(reads):
                 data = await execution.whole(planned, cast("list[Row]", reads))
@@ -300,15 +309,14 @@ def _size(read: AnyRead | None) -> int:
 
 def executable(schema: strawberry.Schema) -> GraphQLSchema:
     """Returns the core schema with the resolvers that serve all of it: see the module."""
-    core = schema._schema
+    core = schema._schema  # noqa: SLF001 - graphql-core's own schema, which Strawberry wraps
     roots = {core.query_type, core.mutation_type, core.subscription_type}
     for type_ in core.type_map.values():
         if is_introspection_type(type_):
             continue
         if is_enum_type(type_):
             # Answers carry names; only defaults of arguments are still values.
-            own = type_.serialize
-            type_.serialize = _named(own)  # type: ignore[method-assign]
+            type_.coerce_output_value = _named(type_.coerce_output_value)  # type: ignore[method-assign]
         elif is_object_type(type_):
             # Answers are dictionaries, whose type is known from where they stand.
             type_.is_type_of = None

@@ -45,7 +45,8 @@ def failure(error: Exception, trace: str | None) -> Error:
             shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
         if error.path:
             shown["path"] = error.path
-        if cause is None:
+        # Without a path it never ran: a literal or variable that its scalar refused, say.
+        if cause is None or (error.path is None and isinstance(cause, ValueError | TypeError)):
             return _error(error.message, shown, "MALFORMED", trace_id)
     for kind, code in _CODES:
         if isinstance(cause, kind):

@@ -1,7 +1,7 @@
 """Categories and tags: one use case for each mutation."""
 
 import strawberry
-from strawberry import UNSET, Maybe
+from strawberry import UNSET
 
 from domain.ids import WorkspaceId
 from domain.services.labels import LabelPatch
@@ -75,9 +75,9 @@ class LabelMutation:
 
 
 def _patch(given: t.CategoryUpdateInput | t.TagUpdateInput) -> LabelPatch:
-    fields: dict[str, Maybe[str | None]] = {"name": given.name, "colour": given.colour}
+    fields = (("name", given.name), ("colour", given.colour))
     return LabelPatch(
         name=given.name.value if given.name else None,
         colour=given.colour.value if given.colour else None,
-        given=frozenset(name for name, said in fields.items() if said is not None),
+        given=frozenset(name for name, said in fields if said is not None),
     )

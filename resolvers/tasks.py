@@ -31,7 +31,7 @@ def _task(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneTask:
     return OneTask(id=TaskId(visible_id(id)), at_least=at_least or None)
 
 
-def _tasks(  # noqa: PLR0913 - the arguments of the public field
+def _tasks(  # noqa: PLR0913, PLR0917 - the arguments of the public field
     workspace_id: strawberry.ID,
     filter: TaskFilter | None = UNSET,
     order_by: list[TaskOrder] | None = UNSET,
@@ -189,23 +189,29 @@ def _draft(given: t.TaskCreateInput) -> TaskPatch:
 def _patch(given: t.TaskUpdateInput) -> TaskPatch:
     """Returns what shall change; null clears, and the domain says where that may not be."""
     return TaskPatch(
-        title=_said(given.title),
-        description=_said(given.description),
+        title=_text(given.title),
+        description=_text(given.description),
         status=_said(given.status),
         priority=_said(given.priority),
         due=_converted(given.due, _due),
-        category=_converted(given.category_id, lambda id: CategoryId(_reference(id, "categoryId"))),
+        category=_converted(
+            given.category_id, lambda one: CategoryId(_reference(one, "categoryId"))
+        ),
         tags=_converted(given.tag_ids, lambda ids: _tags(ids, "tagIds")),
         add_tags=_tags(given.add_tag_ids, "addTagIds"),
         remove_tags=_tags(given.remove_tag_ids, "removeTagIds"),
-        assignee=_converted(given.assignee_id, lambda id: UserId(_reference(id, "assigneeId"))),
-        parent=_converted(given.parent_id, lambda id: TaskId(_reference(id, "parentId"))),
+        assignee=_converted(given.assignee_id, lambda one: UserId(_reference(one, "assigneeId"))),
+        parent=_converted(given.parent_id, lambda one: TaskId(_reference(one, "parentId"))),
         place=_converted(given.position, _place),
     )
 
 
-def _said(given: Maybe[T | None]) -> T | Keep | None:
+def _said(given: Maybe[T]) -> T | Keep:
     """Returns KEEP for an absent field, else what was given, null too."""
+    return KEEP if given is None else given.value
+
+
+def _text(given: Maybe[str | None]) -> str | Keep | None:
     return KEEP if given is None else given.value
 
 

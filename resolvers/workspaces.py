@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from domain import accounts
 from domain.ids import UserId, WorkspaceId
-from domain.reading import OneWorkspace, TheViewer
+from domain.reading import OneWorkspace, Present, TheViewer
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from schema import workspaces as t
 from schema.context import RequestInfo
@@ -49,13 +49,16 @@ class WorkspaceMutation:
     async def member_add(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.MemberAddInput
     ) -> Payload:
+        workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
         outcome = await info.context.use.workspaces.add_member(
             command(info, input.client_mutation_id),
-            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
+            workspace,
             accounts.email(input.email, "input", "email").key,
             input.role,
         )
-        return await done(info, "member", outcome)
+        return await done(
+            info, "member", outcome, lambda member: Present(workspace=workspace, ids=(member,))
+        )
 
     @mutation(t.MemberRemovePayload, "Removes a member; their open streams end.")
     async def member_remove(

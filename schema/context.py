@@ -8,7 +8,7 @@ from strawberry.types import Info
 
 from domain.access import Viewer
 from domain.ids import UserId
-from domain.reading import Read
+from domain.reading import Row
 from domain.selection import Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
@@ -55,7 +55,7 @@ class Context(Protocol):
         ...
 
     async def read(
-        self, read: Read, selection: Selection, *, user: UserId | None = None
+        self, read: Row, selection: Selection, *, user: UserId | None = None
     ) -> Mapping[str, object] | None:
         """Returns the present of what is read, as the viewer (or `user`) may see it."""
         ...

@@ -16,6 +16,4 @@ def planned(rows: Callable[..., object], answers: object, description: str | Non
 
 def streamed(rows: Callable[..., object], answers: object, description: str) -> Any:
     """Returns a subscription of messages of type `answers`; `rows` says of what."""
-    return strawberry.subscription(
-        resolver=rows, graphql_type=answers, description=description
-    )
+    return strawberry.subscription(resolver=rows, graphql_type=answers, description=description)

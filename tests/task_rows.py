@@ -20,6 +20,8 @@ from domain.text import search_text, sort_key
 from infra.postgres.pages import Scope, page_shape, page_values, task_page
 from infra.postgres.tables import task as task_table
 
+DIALECT = dialect()  # type: ignore[no-untyped-call]
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WORKSPACE = WorkspaceId(UUID(int=1))
 _INSERT = """
@@ -124,7 +126,7 @@ def compiled(
     binds = Binds()
     tasks = task_table.alias("t")
     scope = Scope(tasks=tasks, where=tasks.c.workspace_id == binds(workspace, tasks.c.id.type))
-    text = task_page(binds, scope, filter, orders, page, NOW).compile(dialect=dialect())
+    text = task_page(binds, scope, filter, orders, page, NOW).compile(dialect=DIALECT)
     assert text.positiontup is not None
     return Kept(str(text), [int(name[1:]) for name in text.positiontup]), binds.values
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -39,7 +40,7 @@ class World:
     def command(self, key: str | None = None, *, actor: UserId | None = None) -> Command:
         return Command(actor=actor or self.ada, field="test", key=key, arguments=b"same")
 
-    async def task(self, title: str = "Buy milk", **patch: object) -> TaskId:
+    async def task(self, title: str = "Buy milk", **patch: Any) -> TaskId:
         made = await self.tasks.create(
             self.command(), self.home, None, replace(TaskPatch(title=title), **patch)
         )

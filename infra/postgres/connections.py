@@ -183,7 +183,7 @@ def _counted(
     statement.values.append(lambda r: matching_values(asked(r).filter, r.now))
     wanted = asked(statement.request).filter
     condition = matching(statement.register, rows, wanted, statement.request.now)
-    some = select(literal_column("1")).select_from(rows).where(where, condition)
+    some: Select[Any] = select(literal_column("1")).select_from(rows).where(where, condition)
     return _limited(some.limit(literal_column(str(COUNT_MAX + 1))))
 
 
@@ -191,7 +191,8 @@ def _number(
     statement: Statement, rows: FromClause, where: ColumnElement[bool], outer: FromClause
 ) -> ColumnElement[Any]:
     condition = matching(statement.register, rows, LIVE, statement.request.now)
-    some = select(literal_column("1")).select_from(rows).where(where, condition).correlate(outer)
+    some: Select[Any] = select(literal_column("1")).select_from(rows).where(where, condition)
+    some = some.correlate(outer)
     return _limited(some.limit(literal_column(str(COUNT_MAX + 1))))
 
 
@@ -266,9 +267,8 @@ def _edge(
 
 def _page_info(rows: _Rows, selection: Selection) -> ColumnElement[Any]:
     more = func.count() > rows.size
-    ahead, behind = (
-        literal_column("true" if there else "false") for there in (rows.has_before, rows.has_after)
-    )
+    ahead: ColumnElement[bool] = literal_column("true" if rows.has_before else "false")
+    behind: ColumnElement[bool] = literal_column("true" if rows.has_after else "false")
     first, last = (_outermost(rows, far=far) for far in (rows.backwards, not rows.backwards))
     return _object(
         selection,

@@ -1,6 +1,7 @@
 """Whatever a client sends gets a typed answer; the process stays up and small."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,8 +26,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def ada(server: Server, http: httpx.AsyncClient) -> Person:
-    return await Person.sign_up(server.url, http)
+async def ada(shared_server: Server, http: httpx.AsyncClient) -> Person:
+    return await Person.sign_up(shared_server.url, http)
 
 
 def codes(response: dict[str, Any]) -> list[str]:
@@ -164,9 +165,13 @@ async def test_a_bad_field_is_named_by_its_path(
     ],
 )
 async def test_a_request_that_is_no_graphql_is_refused_by_its_status(
-    server: Server, http: httpx.AsyncClient, headers: dict[str, str], body: bytes, status: int
+    shared_server: Server,
+    http: httpx.AsyncClient,
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
 ) -> None:
-    answer = await http.post(f"{server.url}/graphql", content=body, headers=headers)
+    answer = await http.post(f"{shared_server.url}/graphql", content=body, headers=headers)
 
     assert answer.status_code == status
     assert "Traceback" not in answer.text
@@ -187,25 +192,24 @@ async def test_a_request_that_is_no_graphql_is_refused_by_its_status(
     ],
 )
 async def test_a_socket_that_breaks_the_protocol_is_closed_with_its_code(
-    server: Server, frames: list[str | bytes], code: int
+    shared_server: Server, frames: list[str | bytes], code: int
 ) -> None:
     protocol = [Subprotocol("graphql-transport-ws")]
-    async with connect(server.websocket_url, subprotocols=protocol) as socket:
-        try:
+    async with connect(shared_server.websocket_url, subprotocols=protocol) as socket:
+        with contextlib.suppress(ConnectionClosed):
             for frame in frames:
                 await socket.send(frame)
-        except ConnectionClosed:
-            pass
-        async with asyncio.timeout(5):
-            async for _ in socket:
-                pass
-        await socket.wait_closed()
+            async with asyncio.timeout(5):
+                while True:
+                    await socket.recv()
 
     assert socket.close_code == code
 
 
-async def test_the_legacy_protocol_is_refused(server: Server) -> None:
-    async with connect(server.websocket_url, subprotocols=[Subprotocol("graphql-ws")]) as socket:
+async def test_the_legacy_protocol_is_refused(shared_server: Server) -> None:
+    async with connect(
+        shared_server.websocket_url, subprotocols=[Subprotocol("graphql-ws")]
+    ) as socket:
         with pytest.raises(ConnectionClosed) as closing:
             await asyncio.wait_for(socket.recv(), 5)
 
@@ -214,7 +218,7 @@ async def test_the_legacy_protocol_is_refused(server: Server) -> None:
 
 
 async def test_memory_stays_flat_under_documents_that_are_all_different(
-    server: Server, ada: Person
+    shared_server: Server, ada: Person
 ) -> None:
     async def burst(start: int) -> None:
         for number in range(start, start + 300):
@@ -222,11 +226,11 @@ async def test_memory_stays_flat_under_documents_that_are_all_different(
             await ada.send(f"{{ nonsense{number} }}")
 
     await burst(0)
-    before = resident_kib(server.pid)
+    before = resident_kib(shared_server.pid)
     for turn in range(1, 6):
         await burst(1_000 * turn)
 
-    assert resident_kib(server.pid) - before < 20_000
+    assert resident_kib(shared_server.pid) - before < 20_000
 
 
 def resident_kib(pid: int) -> int:

@@ -39,10 +39,10 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_a_stranger_sees_what_anybody_sees_of_what_is_not_there(
-    server: Server, http: httpx.AsyncClient
+    shared_server: Server, http: httpx.AsyncClient
 ) -> None:
-    ada = await Person.sign_up(server.url, http)
-    bob = await Person.sign_up(server.url, http)
+    ada = await Person.sign_up(shared_server.url, http)
+    bob = await Person.sign_up(shared_server.url, http)
     task = await ada.create("secret")
     absent = "01936f2e-8c1a-7c3e-9d54-0242ac120002"
 
@@ -57,10 +57,10 @@ async def test_a_stranger_sees_what_anybody_sees_of_what_is_not_there(
 
 
 async def test_a_removed_member_hears_nothing_more_within_a_second(
-    server: Server, http: httpx.AsyncClient
+    shared_server: Server, http: httpx.AsyncClient
 ) -> None:
-    ada = await Person.sign_up(server.url, http)
-    bob = await Person.sign_up(server.url, http)
+    ada = await Person.sign_up(shared_server.url, http)
+    bob = await Person.sign_up(shared_server.url, http)
     added = await ada.ask(ADD, workspace=ada.workspace, email=bob.email)
     assert added["memberAdd"]["member"]["user"]["email"] == bob.email
 
@@ -84,9 +84,9 @@ async def test_a_removed_member_hears_nothing_more_within_a_second(
 
 
 async def test_signing_out_closes_the_sockets_of_the_session(
-    server: Server, http: httpx.AsyncClient
+    shared_server: Server, http: httpx.AsyncClient
 ) -> None:
-    ada = await Person.sign_up(server.url, http)
+    ada = await Person.sign_up(shared_server.url, http)
 
     async with ada.socket() as socket:
         stream = socket.follow(ada.workspace, "2")
@@ -101,9 +101,9 @@ async def test_signing_out_closes_the_sockets_of_the_session(
     assert after["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_a_stranger_cannot_subscribe(server: Server, http: httpx.AsyncClient) -> None:
-    ada = await Person.sign_up(server.url, http)
-    bob = await Person.sign_up(server.url, http)
+async def test_a_stranger_cannot_subscribe(shared_server: Server, http: httpx.AsyncClient) -> None:
+    ada = await Person.sign_up(shared_server.url, http)
+    bob = await Person.sign_up(shared_server.url, http)
 
     async with bob.socket() as socket:
         payload = {"query": CHANGES, "variables": {"workspaceId": ada.workspace}}

@@ -2,19 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import orjson
 import pytest
 
 from domain.changes import GENESIS, chain, digest, head_digest
 from domain.errors import Code, Refused
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
+from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch
 from domain.services.mutations import Outcome
@@ -401,7 +402,9 @@ async def test_due_is_over_at_the_next_local_midnight(world: World) -> None:
 LABEL = LabelPatch(name="Red", colour="#ff0000", given=frozenset(["name", "colour"]))
 
 
-def label(world: World, kind: str, name: str) -> tuple[Command, str, WorkspaceId, None, LabelPatch]:
+def label(
+    world: World, kind: Kind, name: str
+) -> tuple[Command, Kind, WorkspaceId, None, LabelPatch]:
     return world.command(), kind, world.home, None, replace(LABEL, name=name)
 
 
@@ -423,7 +426,7 @@ async def busy(world: World, chance: random.Random, *, turns: int) -> None:
     tasks = [await world.task("first")]
 
     def patch() -> TaskPatch:
-        some: list[Callable[[], dict[str, object]]] = [
+        some: list[Callable[[], dict[str, Any]]] = [
             lambda: {"title": f"title {chance.randrange(9)}"},
             lambda: {"description": "d" * chance.randrange(3)},
             lambda: {"tags": frozenset(chance.sample(tags, chance.randrange(3)))},
@@ -433,23 +436,21 @@ async def busy(world: World, chance: random.Random, *, turns: int) -> None:
             lambda: {"due": chance.choice([None, DueDraft(day=date(2027, 1, 1))])},
             lambda: {"place": Place(after=chance.choice(tasks))},
         ]
-        given: dict[str, object] = {}
+        given: dict[str, Any] = {}
         for one in chance.sample(some, chance.randint(1, 3)):
             given |= one()
         return replace(TaskPatch(), **given)
 
     def turn(task: TaskId) -> Awaitable[Outcome]:
         who = world.command()
-        return chance.choices(
-            [
-                lambda: world.tasks.update(who, task, patch(), None),
-                lambda: world.tasks.complete(who, task, None),
-                lambda: world.tasks.reopen(who, task, None),
-                lambda: world.tasks.delete(who, task, None),
-                lambda: world.tasks.restore(who, task, None),
-            ],
-            weights=[10, 2, 2, 1, 1],
-        )[0]()
+        ways: list[Callable[[], Awaitable[Outcome]]] = [
+            lambda: world.tasks.update(who, task, patch(), None),
+            lambda: world.tasks.complete(who, task, None),
+            lambda: world.tasks.reopen(who, task, None),
+            lambda: world.tasks.delete(who, task, None),
+            lambda: world.tasks.restore(who, task, None),
+        ]
+        return chance.choices(ways, weights=[10, 2, 2, 1, 1])[0]()
 
     for _ in range(turns):
         if chance.random() < 0.15:
@@ -461,7 +462,7 @@ def less(state: dict[str, object], names: set[str]) -> dict[str, object]:
     return {name: value for name, value in state.items() if name not in names}
 
 
-def chain_of(rows: list[asyncpg.Record] | list[dict[str, object]]) -> bytes:
+def chain_of(rows: Sequence[Any]) -> bytes:
     """Computes the hash of the last row, as an auditor would, from the rows alone."""
     previous = GENESIS
     for row in rows:

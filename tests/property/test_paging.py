@@ -67,16 +67,17 @@ async def ranks(connection: asyncpg.Connection) -> dict[UUID, float]:
 
 
 def _place(one: Task, orders: Sequence[Order], ranks: dict[UUID, float]) -> Cursor:
-    keys = [
+    keys: list[Any] = [
         ranks[one.id] if order.key is RANK else ATTRIBUTES[order.key.attribute](one)
         for order in orders
     ]
-    return (*keys, one.id)  # type: ignore[return-value]
+    return (*keys, one.id)
 
 
 def _sorted(orders: Sequence[Order], ranks: dict[UUID, float]) -> list[Cursor]:
     """Returns the places of all tasks: one stable sort a key, the least important first."""
-    places = sorted((_place(one, orders, ranks) for one in _tasks()), key=lambda place: place[-1])
+    places: list[Any] = [_place(one, orders, ranks) for one in _tasks()]
+    places.sort(key=lambda place: place[-1])
     for index in reversed(range(len(orders))):
         present = [place for place in places if place[index] is not None]
         absent = [place for place in places if place[index] is None]
