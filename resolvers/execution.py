@@ -22,7 +22,7 @@ from graphql.language import OperationType
 from graphql.type import is_introspection_type
 
 from domain.access import Viewer
-from domain.errors import Invisible, Unauthenticated, Unavailable
+from domain.errors import DomainError, Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
 from domain.reading import (
@@ -291,7 +291,7 @@ def _reads(execution: Execution) -> list[AnyRead | None]:
     for root in execution.variant.roots.values():
         try:
             reads.append(root.read(execution.values))
-        except (Invisible, GraphQLError):
+        except (DomainError, GraphQLError):
             reads.append(None)
     return reads
 
