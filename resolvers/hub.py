@@ -23,7 +23,10 @@ LINGER_S = 10.0
 class Hub:
     """Where subscriptions meet the event source."""
 
-    def __init__(self, *, log: Log, access: Access, events: EventSource) -> None:
+    def __init__(
+        self, *, log: Log, access: Access, events: EventSource, linger_s: float = LINGER_S
+    ) -> None:
+        self._linger_s = linger_s
         self._actors: dict[WorkspaceId, Actor] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._events = events
@@ -91,7 +94,7 @@ class Hub:
         return task
 
     def _linger(self, actor: Actor) -> None:
-        asyncio.get_running_loop().call_later(LINGER_S, self._drop_idle, actor)
+        asyncio.get_running_loop().call_later(self._linger_s, self._drop_idle, actor)
 
     def _drop_idle(self, actor: Actor) -> None:
         if not actor.subscriptions:

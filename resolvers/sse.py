@@ -30,14 +30,15 @@ COMPLETE = b"event: complete\ndata:\n\n"
 class ServerSentEvents:
     """Answers an opened operation as an event stream; the request's body has been read."""
 
-    def __init__(self, sockets: Sockets) -> None:
+    def __init__(self, sockets: Sockets, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._sockets = sockets
+        self._heartbeat_s = heartbeat_s
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send, opened: Opened, viewer: Viewer | None
     ) -> None:
         """Serves one response until the client leaves or the stream ends."""
-        stream = EventStream(self._sockets, send)
+        stream = EventStream(self._sockets, send, self._heartbeat_s)
         if isinstance(opened, bytes):
             stream.finish(opened)
         elif isinstance(opened, list):
@@ -57,7 +58,8 @@ class ServerSentEvents:
 class EventStream:
     """One open response; also the outlet of its subscription."""
 
-    def __init__(self, sockets: Sockets, send: Send) -> None:
+    def __init__(self, sockets: Sockets, send: Send, heartbeat_s: float) -> None:
+        self._heartbeat_s = heartbeat_s
         self.subscription: Subscription | None = None
         self.is_over = False
         self._sockets = sockets
@@ -130,7 +132,7 @@ class EventStream:
     def _beat(self) -> None:
         if not self._sender.full:
             self._put(b":\n\n")
-        self._heartbeat = self._loop.call_later(HEARTBEAT_S, self._beat)
+        self._heartbeat = self._loop.call_later(self._heartbeat_s, self._beat)
 
 
 def _last_event_id(scope: Scope) -> int | None:

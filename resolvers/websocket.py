@@ -312,7 +312,8 @@ def _parsed(event: Mapping[str, object], max_bytes: int) -> Mapping[str, object]
         message = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise _Closing(4400, "Messages are JSON") from error
-    if not isinstance(message, dict) or message.get("type") not in SENT_BY_CLIENTS:
+    kind = message.get("type") if isinstance(message, dict) else None
+    if not isinstance(kind, str) or kind not in SENT_BY_CLIENTS:
         raise _Closing(4400, "Messages are objects whose type is one that clients send")
     return cast(Mapping[str, object], message)
 
