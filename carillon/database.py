@@ -3,11 +3,17 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
 
 from carillon.settings import Settings
 from infra.postgres.data_folder import FolderInUse
 from infra.postgres.embedded import embedded_postgres, running_url
 from infra.postgres.migrate import pending, upgrade
+
+# A sleeping serverless database takes some seconds to wake.
+CONNECT_WAIT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +44,11 @@ async def database(
 
     Raises:
         EmbeddedError: our own server does not start.
+        ConnectionError: the given database cannot be used.
     """
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
+        await _reach(url)
         direct = settings.database_direct_url
         if direct is not None:
             yield Database(url=url, direct_url=direct.get_secret_value())
@@ -57,6 +65,19 @@ async def database(
                 raise
             url = running
         yield Database(url=url, direct_url=url)
+
+
+async def _reach(url: str) -> None:
+    try:
+        connection = await asyncpg.connect(url, statement_cache_size=0, timeout=CONNECT_WAIT_S)
+        await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Neither the user's name nor the password belongs into a terminal or a log.
+        place = urlsplit(url).netloc.rpartition("@")[2] or "a local socket"
+        said = str(error) or type(error).__name__
+        raise ConnectionError(
+            f"The database at {place} cannot be used: {said}. Check CARILLON_DATABASE_URL."
+        ) from error
 
 
 async def migrated(found: Database) -> None:

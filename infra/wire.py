@@ -75,11 +75,14 @@ class Wire(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def handle_ping(self) -> None:
-        """Answers only the latest ping of a client that is behind; RFC 6455, section 5.5.3."""
-        if self.full:
-            self._pong = b"".join(self.conn.data_to_send())
-        else:
+        """Answers only the latest pings of a client that is behind; RFC 6455, section 5.5.3."""
+        if not self.full:
             super().handle_ping()
+            return
+        # The first of the pings that arrived together finds the answers to all of them.
+        pongs = b"".join(self.conn.data_to_send())
+        if pongs:
+            self._pong = pongs
 
     def resume_writing(self) -> None:
         """Sends the pong that waited."""

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BindParameter, bindparam
+from sqlalchemy import BindParameter, Select, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.types import TypeEngine
 
@@ -119,6 +119,13 @@ class Binds:
         return bindparam(f"p{len(self.values) - 1}", type_=type_)
 
 
+def keep(statement: Select[Any]) -> Kept:
+    """Compiles a statement whose parameters came from `Binds`."""
+    text = statement.compile(dialect=dialect())
+    assert text.positiontup is not None
+    return Kept(str(text), [int(name[1:]) for name in text.positiontup])
+
+
 def compiled(
     filter: Filter, orders: Sequence[Order], page: Page, workspace: WorkspaceId
 ) -> tuple[Kept, list[object]]:
@@ -126,9 +133,7 @@ def compiled(
     binds = Binds()
     tasks = task_table.alias("t")
     scope = Scope(tasks=tasks, where=tasks.c.workspace_id == binds(workspace, tasks.c.id.type))
-    text = task_page(binds, scope, filter, orders, page, NOW).compile(dialect=DIALECT)
-    assert text.positiontup is not None
-    return Kept(str(text), [int(name[1:]) for name in text.positiontup]), binds.values
+    return keep(task_page(binds, scope, filter, orders, page, NOW)), binds.values
 
 
 _kept: dict[Hashable, Kept] = {}

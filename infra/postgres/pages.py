@@ -225,10 +225,10 @@ def _segments(terms: Sequence[_Term], start: _Place | None) -> list[_Segment]:
         # No index has it; one range reads what the search found once.
         return [([] if start is None else [_beyond(terms, start)], terms)]
     present = [replace(first, nullable=False), *rest]
-    # PostgreSQL does not take an IS NULL for a constant: without the key in front, an index that
-    # walks null keys by id would not count as ordered by id.
-    by_id = replace(first, nullable=False, descending=terms[-1].descending)
-    nulls: _Segment = ([first.column.is_(None)], [by_id, *rest])
+    # The order among rows whose first key is the same. PostgreSQL would do without that key, and
+    # with an order by id alone walk the primary key, which leads through every workspace.
+    equals = [replace(first, nullable=False, descending=terms[-1].descending), *rest]
+    nulls: _Segment = ([first.column.is_(None)], equals)
     if start is None:
         if first.is_natural:
             return [([], terms)]
@@ -236,16 +236,25 @@ def _segments(terms: Sequence[_Term], start: _Place | None) -> list[_Segment]:
         return [nulls, values] if first.nulls_first else [values, nulls]
     value, more = start[0], start[1:]
     if value is None:
-        segments: list[_Segment] = [([*nulls[0], _beyond(rest, more)], nulls[1])]
+        segments: list[_Segment] = [([*nulls[0], _beyond(rest, more)], equals)]
         return segments + [([first.column.is_not(None)], present)] * first.nulls_first
     if _is_uniform(present):
         segments = [([_row_beyond(present, start)], present)]
     else:
-        segments = [
-            ([first.column == value, _beyond(rest, more)], rest),
-            ([first.past(value)], present),
-        ]
+        segments = [(_same_and_beyond(equals, start), equals), ([first.past(value)], present)]
     return segments + [nulls] * (first.nullable and not first.nulls_first)
+
+
+def _same_and_beyond(terms: Sequence[_Term], start: _Place) -> list[ColumnElement[bool]]:
+    """Returns the conditions that the first key is the same and the rest comes after `start`.
+
+    As ranges: an equality would take the first key out of the order, see `_segments`.
+    """
+    column, value = terms[0].column, start[0]
+    if not _is_uniform(terms):
+        return [column >= value, column <= value, _beyond(terms[1:], start[1:])]
+    bound = column >= value if terms[0].descending else column <= value
+    return [_row_beyond(terms, start), bound]
 
 
 def _is_uniform(terms: Sequence[_Term]) -> bool:

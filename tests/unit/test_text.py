@@ -1,0 +1,72 @@
+"""Texts are what every store can hold, and compare as people expect."""
+
+import pytest
+
+from domain.errors import Code, Refused
+from domain.text import KEY_MAX_BYTES, body, line, search_text, sort_key, storable
+
+PATH = ("input", "title")
+
+
+def test_a_line_is_trimmed() -> None:
+    assert line("  Buy milk\n", PATH, longest=8) == "Buy milk"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        " \t\n",
+        "a\0b",
+        "a\ud800",
+        "\udfff",
+        "two\nlines",
+        "\x1b[31m",
+        "x" * 9,
+        "ﷺ" * 8 * 50,
+    ],
+)
+def test_a_line_is_refused_with_its_path(value: str | None) -> None:
+    with pytest.raises(Refused) as refused:
+        line(value, PATH, longest=8)
+
+    (problem,) = refused.value.problems
+    assert (problem.code, problem.path) == (Code.INVALID, PATH)
+
+
+def test_a_line_whose_key_would_not_fit_an_index_is_refused() -> None:
+    assert len(sort_key("ﷺ" * 500).encode()) > KEY_MAX_BYTES
+    with pytest.raises(Refused):
+        line("ﷺ" * 500, PATH, longest=500)
+
+
+def test_a_body_is_kept_as_it_is() -> None:
+    assert body(" a\r\n\tb ", PATH, longest=20) == " a\r\n\tb "
+    assert body("", PATH, longest=0) == ""
+
+
+@pytest.mark.parametrize("value", [None, "\0", "\ud800", "123456"])
+def test_a_body_is_refused(value: str | None) -> None:
+    with pytest.raises(Refused):
+        body(value, PATH, longest=5)
+
+
+def test_what_can_be_stored() -> None:
+    assert storable("𝄞 \ue000 \uffff\U0010ffff")
+    assert not storable("\0")
+    assert not storable("\ud834\udd1e")
+
+
+def test_keys_ignore_case_and_form() -> None:
+    assert sort_key("Straße") == sort_key("STRASSE")
+    assert sort_key("ﬁx") == sort_key("FIX")
+    assert sort_key("e\u0301") == sort_key("É")
+    assert sort_key("e") != sort_key("é")
+
+
+def test_searches_ignore_accents_too() -> None:
+    assert search_text("Crème BRÛLÉE") == "creme brulee"
+    # Folding makes what can be decomposed again.
+    assert search_text("ŉ") == "\N{MODIFIER LETTER APOSTROPHE}n"
+    assert search_text("İ") == "i"
