@@ -121,7 +121,7 @@ class Binds:
 
 def keep(statement: Select[Any]) -> Kept:
     """Compiles a statement whose parameters came from `Binds`."""
-    text = statement.compile(dialect=dialect())
+    text = statement.compile(dialect=DIALECT)
     assert text.positiontup is not None
     return Kept(str(text), [int(name[1:]) for name in text.positiontup])
 

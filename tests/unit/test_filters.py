@@ -1,5 +1,6 @@
 """Filters from the public input: what they mean, what is refused, and with which path."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
@@ -30,7 +31,7 @@ TODAY = due(NOW.date(), None, ZoneInfo("Europe/Berlin"), fold=False)
 DELETED = task(1, deleted_at=NOW)
 
 
-def _passes(given: dict[str, object] | None, one: Task, now: datetime = NOW) -> bool | None:
+def _passes(given: Mapping[str, object] | None, one: Task, now: datetime = NOW) -> bool | None:
     return matches(parse(given), one, now)
 
 
