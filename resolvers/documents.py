@@ -69,7 +69,8 @@ class Variant:
 
     `whole` is all of a query that a plan can answer, None where introspection stands beside it or
     it is no query. `roots` are the fields that say rows. `messages` are the selections of a live
-    field by the type of its message. What is prepared of selections is kept in `kept`.
+    field by the type of its message. `prepared` is what was prepared of `whole`, `kept` what was
+    of its parts.
     """
 
     whole: Selection | None
@@ -79,6 +80,7 @@ class Variant:
     pages: Sequence[PageReading]
     costs: dict[tuple[int, ...], int] = field(default_factory=dict)
     kept: dict[Selection, Any] = field(default_factory=dict)
+    prepared: Any = None
 
 
 class Operation:

@@ -128,10 +128,14 @@ class Execution:
                 self.variant.costs[known] = found
         return found
 
-    async def whole(self, selection: Selection, reads: Sequence[Row]) -> bytes | None:
+    async def whole(self, reads: Sequence[Row]) -> bytes | None:
         """Returns the data of a planned query, None where something has to be told one by one."""
+        variant = self.variant
+        if variant.prepared is None:
+            variant.prepared = self._reader.prepare(cast("Selection", variant.whole))
         user = None if self.caller.viewer is None else self.caller.viewer.user
-        return await self._prepared(selection).read(user, reads, self.pages)
+        prepared: PreparedRead = variant.prepared
+        return await prepared.read(user, reads, self.pages)
 
     async def read(
         self, read: Row, selection: Selection, *, user: UserId | None = None
@@ -217,9 +221,9 @@ class Operations:
             price = execution.cost(reads)
             if price > COST_MAX:
                 return failed([TooCostly(price, COST_MAX)], caller.trace)
-            planned = execution.variant.whole
-            if planned is not None and caller.viewer is not None and _all_rows(reads):
-                data = await execution.whole(planned, cast("list[Row]", reads))
+            is_planned = execution.variant.whole is not None and _all_rows(reads)
+            if is_planned and caller.viewer is not None:
+                data = await execution.whole(cast("list[Row]", reads))
                 if data is not None:
                     return Answer(b'{"data":%b,"extensions":{"cost":%d}}' % (data, price), True)
         except Exception as error:  # noqa: BLE001 - told to the client, a fault is logged

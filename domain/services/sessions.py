@@ -56,8 +56,12 @@ class Tokens(Protocol):
         ...
 
 
+# Verifying a signature costs more than reading a task; a token comes thousands of times.
+KNOWN_TOKENS_MAX = 10_000
+
+
 class Authenticator:
-    """Tells who sends a token, without asking the database."""
+    """Tells who sends a token, without asking the database, and verifies it only the first time."""
 
     def __init__(
         self, tokens: Tokens, clock: Clock, is_revoked: Callable[[SessionId], bool]
@@ -65,6 +69,7 @@ class Authenticator:
         self._tokens = tokens
         self._clock = clock
         self._is_revoked = is_revoked
+        self._known: dict[str, Viewer] = {}
 
     async def authenticate(self, token: str) -> Viewer:
         """Returns whom the token stands for.
@@ -72,10 +77,19 @@ class Authenticator:
         Raises:
             Unauthenticated: the token is not ours or expired, or its session was revoked.
         """
-        viewer = self._tokens.read(token, self._clock.now())
+        now = self._clock.now()
+        viewer = self._known.get(token)
+        if viewer is None or viewer.expires_at <= now:
+            viewer = self._tokens.read(token, now)
+            self._remember(token, viewer)
         if self._is_revoked(viewer.session):
             raise Unauthenticated("The session was ended: sign in again.")
         return viewer
+
+    def _remember(self, token: str, viewer: Viewer) -> None:
+        if len(self._known) >= KNOWN_TOKENS_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[token] = viewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
