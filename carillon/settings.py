@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         " generated once and kept in the data folder, with the embedded PostgreSQL only.",
     )
     access_token_minutes: int = Field(
-        default=15,
+        default=60,
         ge=1,
         le=1_440,
         description="Minutes an access token is valid. Short, for a stolen one works so long.",
