@@ -41,6 +41,8 @@ from resolvers.selection import Chooser, PageReading, says_rows
 TOKENS_MAX = 4_000
 # Comparing fields for conflicts takes time with the square of their number.
 FIELDS_MAX = 500
+# The same with each fragment in its place: what a plan is made of.
+SPREAD_MAX = 2_000
 # An introspection query nests 15 deep.
 DEPTH_MAX = 20
 # A batch of mutations, as an import sends it.
@@ -249,30 +251,37 @@ def _bound(document: DocumentNode) -> None:
 
 
 def _bound_depth(document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    """Bounds what the operation selects once its fragments are spread, without spreading them.
+
+    Fragments that spread the next one twice make a short document select a million fields.
+    """
     fragments = {
         node.name.value: node.selection_set
         for node in document.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
-    known: dict[str, int] = {}
+    known: dict[str, tuple[int, int]] = {}
 
-    def depth(selected: SelectionSetNode | None) -> int:
-        deepest = 0
+    def measured(selected: SelectionSetNode | None) -> tuple[int, int]:
+        deepest = total = 0
         for node in selected.selections if selected else ():
-            if isinstance(node, FieldNode):
-                below = 1 + depth(node.selection_set)
-            elif isinstance(node, FragmentSpreadNode):
+            if isinstance(node, FragmentSpreadNode):
                 name = node.name.value
                 if name not in known:
-                    known[name] = depth(fragments[name])
-                below = known[name]
+                    known[name] = measured(fragments[name])
+                depth, fields = known[name]
             else:
-                below = depth(node.selection_set)  # type: ignore[attr-defined]
-            deepest = max(deepest, below)
-        return deepest
+                depth, fields = measured(getattr(node, "selection_set", None))
+            if isinstance(node, FieldNode):
+                depth, fields = depth + 1, fields + 1
+            deepest, total = max(deepest, depth), total + fields
+        return deepest, total
 
-    if (found := depth(operation.selection_set)) > DEPTH_MAX:
-        raise OverLimit(f"Nest at most {DEPTH_MAX} deep; this nests {found} deep.")
+    depth, fields = measured(operation.selection_set)
+    if depth > DEPTH_MAX:
+        raise OverLimit(f"Nest at most {DEPTH_MAX} deep; this nests {depth} deep.")
+    if fields > SPREAD_MAX:
+        raise OverLimit(f"Select at most {SPREAD_MAX} fields; these fragments spread to {fields}.")
 
 
 def _switches(document: DocumentNode) -> set[str]:

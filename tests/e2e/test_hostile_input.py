@@ -80,6 +80,18 @@ async def test_what_is_too_much_is_refused_before_it_costs(
     assert (codes(response)[0] if "errors" in response else None) == code
 
 
+async def test_fragments_that_spread_to_a_million_fields_are_refused_at_once(ada: Person) -> None:
+    bomb = " ".join(
+        f"fragment F{n} on Task {{ a: parent {{ ...F{n + 1} }} b: parent {{ ...F{n + 1} }} }}"
+        for n in range(17)
+    )
+    last = "fragment F17 on Task { id }"
+
+    response = await ada.send(f'{{ task(id: "{ID}") {{ ...F0 }} }} {bomb} {last}')
+
+    assert codes(response) == ["LIMIT_EXCEEDED"]
+
+
 async def test_a_costly_query_is_refused_with_its_cost(ada: Person) -> None:
     below = "subtasks(first: 200) { nodes { id "
     query = f'{{ tasks(workspaceId: "{ada.workspace}", first: 200) {{ nodes {{ '
