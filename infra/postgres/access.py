@@ -10,7 +10,6 @@ from domain.ids import SessionId, UserId, WorkspaceId
 from domain.ports import Clock
 from domain.workspaces import Role
 from infra.postgres.lanes import Lanes
-from infra.postgres.log import cut_off
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +38,7 @@ class PostgresAccess:
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
         """See `Access.role`."""
-        with cut_off():
-            role = await self._lanes.fetchval(_ROLE, user, workspace)
+        role = await self._lanes.fetchval(_ROLE, user, workspace)
         return None if role is None else Role(role)
 
 

@@ -36,12 +36,19 @@ CLOSE_WAIT_S = 5.0
 _How = Callable[..., Awaitable[Any]]
 
 # All that can go wrong between us and the server; TimeoutError is an OSError.
-_FAILED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILED = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 # Reasons for which the caller may simply try again: timeouts of locks and statements.
 _TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 # The connection is gone, or about to go.
 _LOST = (
     OSError,
+    # asyncpg's word where the server has said goodbye in the middle of its protocol.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -1,14 +1,12 @@
 """Reads the log. Implements domain.ports.Log."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
 from domain.changes import Change
-from domain.errors import Unavailable
 from domain.ids import ChangeId, UserId, WorkspaceId
 from domain.ports import Head
 from infra.postgres.lanes import Lanes
@@ -56,22 +54,19 @@ class PostgresLog:
 
     async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
         """See `Log.heads`."""
-        with cut_off():
-            rows = await self._lanes.fetch(_HEADS, list(streams))
+        rows = await self._lanes.fetch(_HEADS, list(streams))
         return {row["id"]: Head(head=row["head"], floor=row["floor"]) for row in rows}
 
     async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
         """See `Log.read`; large changes make a shorter page, never an empty one."""
-        with cut_off():
-            rows = await self._lanes.fetch(_READ, stream, after, limit)
+        rows = await self._lanes.fetch(_READ, stream, after, limit)
         return [_change(row) for row in rows]
 
     async def moved(
         self, cursors: Mapping[WorkspaceId, int], limit: int
     ) -> Mapping[WorkspaceId, Moved]:
         """Returns the streams that are not at their cursor, each with its next changes."""
-        with cut_off():
-            rows = await self._lanes.fetch(_MOVED, list(cursors), list(cursors.values()), limit)
+        rows = await self._lanes.fetch(_MOVED, list(cursors), list(cursors.values()), limit)
         changes: dict[WorkspaceId, list[Change]] = {}
         heads: dict[WorkspaceId, int] = {}
         for row in rows:
@@ -80,19 +75,6 @@ class PostgresLog:
             if row["seq"] is not None:
                 found.append(_change(row))
         return {stream: Moved(head=heads[stream], changes=changes[stream]) for stream in heads}
-
-
-@contextmanager
-def cut_off() -> Iterator[None]:
-    """Turns what asyncpg says of a connection that the server is just closing into Unavailable.
-
-    It has read the server's goodbye and not yet the end of the connection; for that moment it
-    is neither closed nor usable, and its error is none of the database's.
-    """
-    try:
-        yield
-    except asyncpg.InternalClientError as error:
-        raise Unavailable("The connection to the database was lost.") from error
 
 
 def _change(row: asyncpg.Record) -> Change:
