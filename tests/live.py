@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -22,6 +22,8 @@ from domain.workspaces import Role
 from infra.postgres.log import Moved
 from resolvers.batches import Batch
 from resolvers.streams import Error
+
+T = TypeVar("T")
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -77,9 +79,14 @@ class TextStream:
 
 
 class Reader:
-    """An outlet that keeps what it gets; `pause` and `go_on` fill and drain it."""
+    """An outlet that keeps what it gets; `pause` and `go_on` fill and drain it.
 
-    def __init__(self) -> None:
+    With `room` it also fills by itself after so many batches, and drains a moment later.
+    """
+
+    def __init__(self, room: int | None = None) -> None:
+        self._room = room
+        self._paused = False
         self.bodies: list[dict[str, Any]] = []
         self.errors: list[Error] = []
         self.pushes = 0
@@ -100,10 +107,16 @@ class Reader:
         return [body for body in self.bodies if "resync" in body]
 
     def pause(self) -> None:
+        self._paused = True
         self._writable.clear()
 
     def go_on(self) -> None:
+        self._paused = False
         self._writable.set()
+
+    def _drain(self) -> None:
+        if not self._paused:
+            self._writable.set()
 
     def close(self) -> None:
         self.closed = True
@@ -115,6 +128,9 @@ class Reader:
         self.pushes += 1
         for text in batch.texts(b'"1"'):
             self.bodies.append(json.loads(text)["payload"]["data"]["changes"])
+        if self._room is not None and self.pushes % self._room == 0:
+            self._writable.clear()
+            asyncio.get_running_loop().call_later(0.001, self._drain)
         return True
 
     async def drained(self) -> bool:
@@ -134,6 +150,8 @@ class MemoryLog:
         self.members: set[tuple[UserId, WorkspaceId]] = set()
         self.down = False
         self.reads = 0
+        # An answer takes up to so many turns of the loop, not each the same.
+        self.turns = 1
 
     def create(self) -> WorkspaceId:
         workspace = WorkspaceId(uuid4())
@@ -180,22 +198,21 @@ class MemoryLog:
         return rows[-1].seq if rows else self.floors[workspace]
 
     async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
-        await self._answer()
-        return {
+        found = {
             stream: Head(head=self.head(stream), floor=self.floors[stream])
             for stream in streams
             if stream in self.changes
         }
+        return await self._answered(found)
 
     async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
-        await self._answer()
-        return [change for change in self.changes[stream] if change.seq > after][:limit]
+        found = [change for change in self.changes[stream] if change.seq > after][:limit]
+        return await self._answered(found)
 
     async def moved(
         self, cursors: Mapping[WorkspaceId, int], limit: int
     ) -> Mapping[WorkspaceId, Moved]:
-        await self._answer()
-        return {
+        found = {
             stream: Moved(
                 head=self.head(stream),
                 changes=[c for c in self.changes[stream] if c.seq > after][:limit],
@@ -203,16 +220,20 @@ class MemoryLog:
             for stream, after in cursors.items()
             if self.head(stream) != after
         }
+        return await self._answered(found)
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
-        await self._answer()
-        return Role.MEMBER if (user, workspace) in self.members else None
+        found = Role.MEMBER if (user, workspace) in self.members else None
+        return await self._answered(found)
 
-    async def _answer(self) -> None:
-        self.reads += 1
-        await asyncio.sleep(0)
+    async def _answered(self, found: T) -> T:
+        # What was found is old by the time it arrives, as with a real database.
         if self.down:
             raise Unavailable("The database is away.")
+        self.reads += 1
+        for _ in range(1 + self.reads * 7 % self.turns):
+            await asyncio.sleep(0)
+        return found
 
 
 class ManualEvents(EventSource):
@@ -239,6 +260,22 @@ class ManualEvents(EventSource):
         if changes:
             self._cursors[workspace] = changes[-1].seq
             self.sinks[workspace].append(changes)
+
+
+class Kept:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.rounds = 0
+        self.jumps: list[int] = []
+
+    def append(self, changes: Sequence[Change]) -> None:
+        self.rounds += 1
+        self.seqs += [change.seq for change in changes]
+
+    def jump(self, head: int) -> None:
+        self.jumps.append(head)
 
 
 class Database:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -11,30 +11,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from domain.changes import Change
 from domain.workspaces import Role
 from infra.clock import SystemClock
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import READ_MAX_BYTES, PostgresLog
 from infra.postgres.tail import POLL_S, ROWS_MAX, PostgresTail
-from tests.live import Database, eventually
-
-
-class Kept:
-    """A sink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.seqs: list[int] = []
-        self.rounds = 0
-        self.jumps: list[int] = []
-
-    def append(self, changes: Sequence[Change]) -> None:
-        self.rounds += 1
-        self.seqs += [change.seq for change in changes]
-
-    def jump(self, head: int) -> None:
-        self.jumps.append(head)
+from tests.live import Database, Kept, eventually
 
 
 @pytest.fixture

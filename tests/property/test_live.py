@@ -17,6 +17,9 @@ from tests.live import MemoryLog, Reader, TextStream, eventually
 
 READERS = 3
 POLL_S = 0.01
+# A page of such changes is several batches, and a reader is full after two.
+PAYLOAD = '"' + "x" * 3_000 + '"'
+ROOM = 2
 
 readers = st.integers(0, READERS - 1)
 steps = st.one_of(
@@ -51,6 +54,7 @@ class Client:
 class World:
     def __init__(self, waits: list[bool]) -> None:
         self.log = MemoryLog()
+        self.log.turns = 11
         self.workspace: WorkspaceId = self.log.create()
         self.viewer: Viewer = self.log.join(self.workspace)
         self._boot()
@@ -63,7 +67,7 @@ class World:
 
     def _connect(self, waits: bool, heard: list[int]) -> Client:
         stream = TextStream(self.workspace, group=str(waits), waits=waits)
-        reader = Reader()
+        reader = Reader(ROOM)
         after = heard[-1] if heard else 0
         subscription = self.hub.subscribe(stream, self.viewer, reader, after=after)
         return Client(stream, reader, subscription, heard)
@@ -114,7 +118,7 @@ class World:
             await asyncio.sleep(value / 1_000)
         else:
             for _ in range(value):
-                seq = self.log.commit(self.workspace)
+                seq = self.log.commit(self.workspace, payload=PAYLOAD)
                 if step == "commit":
                     self.hub.committed(self.workspace, seq)
             await asyncio.sleep(0)

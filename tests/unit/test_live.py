@@ -2,15 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
+from domain.ids import WorkspaceId
+from domain.ports import Head
+from infra.postgres.log import Moved
+from infra.postgres.tail import PostgresTail
 from resolvers.batches import BATCH_MAX_BYTES, Batch, batches, text_frame
 from resolvers.hub import Hub
 from resolvers.live import TICK_S
 from resolvers.ring import RING_MAX_CHANGES, Ring
-from tests.live import ManualEvents, MemoryLog, Reader, TextStream, eventually, removal
+from tests.live import Kept, ManualEvents, MemoryLog, Reader, TextStream, eventually, removal
 
 
 @pytest.fixture
@@ -336,6 +340,80 @@ async def test_the_last_reader_to_leave_lets_the_workspace_go(
     await eventually(lambda: workspace not in events.sinks)
 
     assert hub._actors == {}
+
+
+async def test_what_arrives_while_a_reader_is_about_to_join_is_not_lost() -> None:
+    """It is ahead of the event source, and the database's answer to it is old on arrival."""
+
+    class Held(MemoryLog):
+        gate = asyncio.Event()
+        is_held = False
+
+        async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
+            found = await super().heads(streams)
+            if self.is_held:
+                await self.gate.wait()
+            return found
+
+    log = Held()
+    events = ManualEvents(log)
+    hub = Hub(log=log, access=log, events=events)
+    workspace = log.create()
+    first, ahead = Reader(), Reader()
+    hub.subscribe(TextStream(workspace), log.join(workspace), first, after=None)
+    await eventually(lambda: first.caught_up)
+    for _ in range(3):
+        log.commit(workspace)  # the event source has not heard of these
+    somebody = log.join(workspace)
+    hub.subscribe(TextStream(workspace, group="another"), somebody, ahead, after=3)
+    await eventually(lambda: ahead.caught_up)
+    log.is_held = True
+    [subscription] = [s for s in hub._actors[workspace].subscriptions if s.viewer is somebody]
+    subscription.detour()
+    reads = log.reads
+    await eventually(lambda: log.reads == reads + 2)
+
+    hub.committed(workspace, log.commit(workspace))
+    log.gate.set()
+    await eventually(lambda: first.seqs == [1, 2, 3, 4])
+    hub.committed(workspace, log.commit(workspace))
+    await eventually(lambda: ahead.seqs[-1:] == [5])
+
+    assert ahead.seqs == [4, 5]
+    await hub.stop()
+
+
+async def test_what_was_read_for_who_has_left_is_dropped() -> None:
+    """Also where the workspace has a new listener by then, who begins elsewhere."""
+
+    class Held(MemoryLog):
+        gate = asyncio.Event()
+
+        async def moved(
+            self, cursors: Mapping[WorkspaceId, int], limit: int
+        ) -> Mapping[WorkspaceId, Moved]:
+            found = await super().moved(cursors, limit)
+            await self.gate.wait()
+            return found
+
+    log = Held()
+    workspace = log.create()
+    for _ in range(5):
+        log.commit(workspace)
+    tail = PostgresTail(log)
+    left, came = Kept(), Kept()
+    tail.follow(workspace, 0, left)
+    running = asyncio.create_task(tail.run())
+    await eventually(lambda: log.reads == 1)
+
+    tail.unfollow(workspace)
+    tail.follow(workspace, 3, came)
+    log.gate.set()
+    await eventually(lambda: came.seqs)
+    running.cancel()
+
+    assert left.seqs == []
+    assert came.seqs == [4, 5]
 
 
 async def test_a_closed_outlet_is_left_alone(hub: Hub, log: MemoryLog) -> None:
