@@ -97,6 +97,7 @@ async def _walk(
         found = await rows(connection, SEARCHING, orders, page)
         assert [row["place"] for row in found] == list(range(1, len(found) + 1))
         walked += [decode(row["cursor"], orders) for row in found[:size]]
+        assert len(walked) <= len(_tasks()), "a page begins before its cursor"
         if len(found) <= size:
             return walked[::-1] if backwards else walked
         cursor = walked[-1]

@@ -1,5 +1,7 @@
 """Page arguments, orders and cursors: what is taken, and what is refused with which path."""
 
+import json
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -84,6 +86,14 @@ def test_values_of_another_type_are_refused(values: list[object]) -> None:
 
     with pytest.raises(Refused):
         decode(encode(orders, tuple(values)), orders)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["a\0", "\ud800", 1, ["V1"]])
+def test_what_the_database_cannot_take_for_a_text_is_refused(text: object) -> None:
+    plain = json.dumps(["POSITION", text, str(UUID(int=1))])
+
+    with pytest.raises(Refused):
+        decode(urlsafe_b64encode(plain.encode()).decode().rstrip("="), BY_POSITION)
 
 
 def test_deep_nesting_is_refused() -> None:
