@@ -1,17 +1,19 @@
-"""Documents: parsed, bounded, validated and prepared once, then found again by their text."""
+"""Documents, parsed, measured and validated once; and what is prepared from them.
+
+A document is kept by its text and the operation's name. An operation keeps one `Preparation` for
+each combination of the booleans its directives depend on: its root fields with what they select.
+"""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final
 
 from graphql import (
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
-    get_named_type,
-    is_abstract_type,
-    is_object_type,
+    MaxIntrospectionDepthRule,
+    OperationType,
     parse,
     specified_rules,
     validate,
@@ -21,278 +23,170 @@ from graphql.execution.values import VariableValues
 from graphql.language import (
     DirectiveNode,
     DocumentNode,
-    FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
-    Node,
     OperationDefinitionNode,
-    OperationType,
-    SelectionSetNode,
     VariableNode,
+    Visitor,
+    visit,
 )
 
 from domain.errors import OverLimit
-from domain.selection import Field, Selection
-from resolvers.arguments import arguments
+from domain.reading import Reader
 from resolvers.coerce import Values, Variables
-from resolvers.selection import Chooser, PageReading, says_rows
+from resolvers.limits import (
+    CHARACTERS_MAX,
+    COMMENTS_MAX,
+    TOKENS_MAX,
+    require_few_roots,
+    require_modest,
+)
+from resolvers.preparation import Preparation, prepare
+from resolvers.selection import Chooser
 
-# A page with all its parts takes 300 tokens, a filter with a hundred ids as many more.
-TOKENS_MAX = 4_000
-# Comparing fields for conflicts takes time with the square of their number.
-FIELDS_MAX = 500
-# The same with each fragment in its place: what a plan is made of.
-SPREAD_MAX = 2_000
-# An introspection query nests 15 deep.
-DEPTH_MAX = 20
-# A batch of mutations, as an import sends it.
-ROOTS_MAX = 50
-ERRORS_MAX = 10
-# Of all clients together; an application has a few dozen documents.
+# A front end has a few hundred documents; beyond that somebody writes values into them.
 DOCUMENTS_MAX = 1_000
-DOCUMENTS_MAX_CHARS = 8_000_000
-# Combinations of @skip and @include that one document is used with.
-VARIANTS_MAX = 16
-
-Read: TypeAlias = Callable[[Values], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """One root field whose rows are read: `read` says which, given the request's variables."""
-
-    field: Field
-    read: Read
+# Parsed and prepared, a document takes about a hundred times its text.
+DOCUMENTS_MAX_CHARACTERS = 1_000_000
+# Of one operation: two booleans make four.
+PREPARATIONS_MAX = 16
+# Enough to see what is wrong; each costs another walk.
+ERRORS_MAX = 10
+_RULES: Final = [*specified_rules, MaxIntrospectionDepthRule]
 
 
-@dataclass(slots=True, eq=False)
-class Variant:
-    """An operation whose directives are decided: its selections, and how values are read.
+class Invalid(Exception):
+    """What is wrong with a document or its variables, as graphql-core says it."""
 
-    `whole` is all of a query that a plan can answer, None where introspection stands beside it or
-    it is no query. `roots` are the fields that say rows. `messages` are the selections of a live
-    field by the type of its message. `prepared` is what was prepared of `whole`, `kept` what was
-    of its parts.
-    """
-
-    whole: Selection | None
-    selections: Mapping[str, Selection]
-    roots: Mapping[str, Root]
-    messages: Mapping[str, Selection]
-    pages: Sequence[PageReading]
-    costs: dict[tuple[int, ...], int] = field(default_factory=dict)
-    kept: dict[Selection, Any] = field(default_factory=dict)
-    prepared: Any = None
+    def __init__(self, *faults: GraphQLError) -> None:
+        super().__init__(*faults)
+        self.faults = faults
 
 
 class Operation:
-    """One operation of a valid document."""
+    """One operation of a validated document."""
 
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+        self,
+        schema: GraphQLSchema,
+        reader: Reader,
+        document: DocumentNode,
+        node: OperationDefinitionNode,
     ) -> None:
         self.document = document
-        self.node = operation
-        self.kind = operation.operation
-        self.variables = Variables(schema, operation.variable_definitions or ())
+        self.node = node
+        self.kind: OperationType = node.operation
+        self.variables = Variables(schema, node.variable_definitions or ())
         self._schema = schema
+        self._reader = reader
         self._fragments = {
-            node.name.value: FragmentDetails(node)
-            for node in document.definitions
-            if isinstance(node, FragmentDefinitionNode)
+            one.name.value: FragmentDetails(one)
+            for one in document.definitions
+            if isinstance(one, FragmentDefinitionNode)
         }
-        self._switches = sorted(_switches(document))
-        self._variants: dict[tuple[Any, ...], Variant] = {}
+        self._switches = _switches(document)
+        self._preparations: dict[tuple[Any, ...], Preparation] = {}
 
-    def variant(self, values: Values) -> Variant:
-        """Returns the operation as these values of its directives' variables leave it."""
-        decided = tuple(values.get(name) for name in self._switches)
-        found = self._variants.get(decided)
+    def preparation(self, values: Values) -> Preparation:
+        """Returns what is prepared for the directives' booleans among the values.
+
+        Raises:
+            OverLimit: there are too many root fields.
+        """
+        key = tuple(values.get(name) for name in self._switches)
+        found = self._preparations.get(key)
         if found is None:
-            if len(self._variants) >= VARIANTS_MAX:
-                del self._variants[next(iter(self._variants))]
-            found = self._variants[decided] = self._decided(values)
+            if len(self._preparations) >= PREPARATIONS_MAX:
+                del self._preparations[next(iter(self._preparations))]
+            found = self._preparations[key] = self._prepare(values)
         return found
 
-    def _decided(self, values: Values) -> Variant:
-        type_ = self._root_type()
-        pages: list[PageReading] = []
-        variables = VariableValues({}, {name: values.get(name) for name in self._switches})
-        chooser = Chooser(self._schema, self.node, self._fragments, variables, pages)
-        selections: dict[str, Selection] = {}
-        messages: dict[str, Selection] = {}
-        roots: dict[str, Root] = {}
-        whole: list[Field] | None = [] if self.kind is OperationType.QUERY else None
-        for key, details in chooser.roots(type_).items():
-            node = details[0].node
-            name = node.name.value
-            if name == "__typename":
-                whole = None if whole is None else [*whole, Field(key, name)]
-                continue
-            if name.startswith("__"):
-                whole = None
-                continue
-            definition = type_.fields[name]
-            of = get_named_type(definition.type)
-            if is_object_type(of):
-                selections[key] = chooser.selection(of, details)
-            elif is_abstract_type(of):
-                possible = self._schema.get_possible_types(of)
-                messages |= {one.name: chooser.selection(one, details) for one in possible}
-            says = says_rows(definition)
-            if says is not None:
-                read = _reading(says, arguments(definition, node))
-                entry = Field(key, name, selections.get(key))
-                roots[key] = Root(entry, read)
-                whole = None if whole is None else [*whole, entry]
-        selection = Selection(type_.name, tuple(whole)) if whole else None
-        return Variant(selection, selections, roots, messages, pages)
-
-    def _root_type(self) -> GraphQLObjectType:
-        found = {
-            OperationType.QUERY: self._schema.query_type,
-            OperationType.MUTATION: self._schema.mutation_type,
-            OperationType.SUBSCRIPTION: self._schema.subscription_type,
-        }[self.kind]
-        assert found is not None  # noqa: S101 - validation has found its fields
-        return found
+    def _prepare(self, values: Values) -> Preparation:
+        switches = {name: values[name] for name in self._switches if name in values}
+        variables = VariableValues({}, switches)
+        chooser = Chooser(self._schema, self.node, self._fragments, variables, [])
+        root: GraphQLObjectType = getattr(self._schema, f"{self.kind.value}_type")
+        roots = chooser.roots(root)
+        require_few_roots(len(roots))
+        return prepare(chooser, self._reader, root, roots)
 
 
-def _reading(says: Callable[..., Any], given: Callable[[Values], dict[str, Any]]) -> Read:
-    return lambda values: says(**given(values))
+def _switches(document: DocumentNode) -> Sequence[str]:
+    """Returns the variables that directives depend on: the others change no selection."""
+    names: dict[str, None] = {}
+
+    class _Directives(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_args: Any) -> None:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    names[argument.value.name.value] = None
+
+    visit(document, _Directives())
+    return tuple(names)
 
 
 class Documents:
-    """Valid operations by text and name, the longest unused forgotten first."""
+    """The operations in use, bounded by number and size; the least recently used goes first.
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    What is not valid is not kept: it would push out what is.
+    """
+
+    def __init__(self, schema: GraphQLSchema, reader: Reader) -> None:
         self._schema = schema
+        self._reader = reader
         self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
-        self._chars = 0
+        self._characters = 0
 
-    def get(self, text: str, name: str | None) -> Operation | list[GraphQLError]:
-        """Returns the operation, or what is wrong with the document.
+    def operation(self, text: str, name: str | None) -> Operation:
+        """Returns the operation of that name in the document, the only one where it is None.
 
         Raises:
-            OverLimit: the document is too large, before it costs anything.
+            Invalid: it is not GraphQL, not valid, or has no such operation.
+            OverLimit: it is too large.
         """
-        key = (text, name)
-        found = self._known.get(key)
+        found = self._known.get((text, name))
         if found is not None:
-            self._known.move_to_end(key)
+            self._known.move_to_end((text, name))
             return found
-        made = self._prepared(text, name)
-        if isinstance(made, Operation):
-            self._known[key] = made
-            self._chars += len(text)
-            while len(self._known) > DOCUMENTS_MAX or self._chars > DOCUMENTS_MAX_CHARS:
-                (old, _), _ = self._known.popitem(last=False)
-                self._chars -= len(old)
+        document = self._valid(text)
+        made = Operation(self._schema, self._reader, document, _chosen(document, name))
+        self._keep(text, name, made)
         return made
 
-    def _prepared(self, text: str, name: str | None) -> Operation | list[GraphQLError]:
+    def _keep(self, text: str, name: str | None, made: Operation) -> None:
+        self._known[text, name] = made
+        self._characters += len(text)
+        while len(self._known) > DOCUMENTS_MAX or self._characters > DOCUMENTS_MAX_CHARACTERS:
+            (gone, _), _ = self._known.popitem(last=False)
+            self._characters -= len(gone)
+
+    def _valid(self, text: str) -> DocumentNode:
         try:
-            document = parse(text, max_tokens=TOKENS_MAX, no_location=False)
-            _bound(document)
-            errors = validate(self._schema, document, specified_rules, max_errors=ERRORS_MAX)
-        except RecursionError:
-            raise OverLimit("The document nests too deep.") from None
-        except GraphQLError as error:
-            if "tokens" in error.message and "more than" in error.message:
-                raise OverLimit(f"Use at most {TOKENS_MAX} tokens a document.") from error
-            return [error]
-        if errors:
-            return errors
-        operation = _chosen(document, name)
-        if isinstance(operation, GraphQLError):
-            return [operation]
-        _bound_depth(document, operation)
-        return Operation(self._schema, document, operation)
+            document = parse(
+                text,
+                max_lexical_tokens=TOKENS_MAX,
+                max_comments=COMMENTS_MAX,
+                max_source_length=CHARACTERS_MAX,
+            )
+            require_modest(document)
+            faults = validate(self._schema, document, _RULES, max_errors=ERRORS_MAX)
+        except GraphQLError as fault:
+            if " contains more than " in fault.message:
+                raise OverLimit(fault.message.removeprefix("Syntax Error: ")) from fault
+            raise Invalid(fault) from fault
+        except RecursionError as fault:
+            raise OverLimit("The document is nested too deeply.") from fault
+        if faults:
+            raise Invalid(*faults)
+        return document
 
 
-def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode | GraphQLError:
+def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
-    if name is None:
-        if len(operations) == 1:
-            return operations[0]
-        return GraphQLError("The document has several operations: name one by operationName.")
-    for operation in operations:
-        if operation.name is not None and operation.name.value == name:
-            return operation
-    return GraphQLError("The document has no operation of this operationName.")
-
-
-def _below(node: Node) -> Iterator[Node]:
-    for name in node.keys:
-        value = getattr(node, name, None)
-        if isinstance(value, Node):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from (item for item in value if isinstance(item, Node))
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    rest = [node]
-    while rest:
-        one = rest.pop()
-        yield one
-        rest.extend(_below(one))
-
-
-def _bound(document: DocumentNode) -> None:
-    fields = sum(isinstance(node, FieldNode | FragmentSpreadNode) for node in _walk(document))
-    if fields > FIELDS_MAX:
-        raise OverLimit(f"Select at most {FIELDS_MAX} fields a document; this selects {fields}.")
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            roots = len(definition.selection_set.selections)
-            if roots > ROOTS_MAX:
-                raise OverLimit(f"Ask for at most {ROOTS_MAX} root fields; these are {roots}.")
-
-
-def _bound_depth(document: DocumentNode, operation: OperationDefinitionNode) -> None:
-    """Bounds what the operation selects once its fragments are spread, without spreading them.
-
-    Fragments that spread the next one twice make a short document select a million fields.
-    """
-    fragments = {
-        node.name.value: node.selection_set
-        for node in document.definitions
-        if isinstance(node, FragmentDefinitionNode)
-    }
-    known: dict[str, tuple[int, int]] = {}
-
-    def measured(selected: SelectionSetNode | None) -> tuple[int, int]:
-        deepest = total = 0
-        for node in selected.selections if selected else ():
-            if isinstance(node, FragmentSpreadNode):
-                name = node.name.value
-                if name not in known:
-                    known[name] = measured(fragments[name])
-                depth, fields = known[name]
-            else:
-                depth, fields = measured(getattr(node, "selection_set", None))
-            if isinstance(node, FieldNode):
-                depth, fields = depth + 1, fields + 1
-            deepest, total = max(deepest, depth), total + fields
-        return deepest, total
-
-    depth, fields = measured(operation.selection_set)
-    if depth > DEPTH_MAX:
-        raise OverLimit(f"Nest at most {DEPTH_MAX} deep; this nests {depth} deep.")
-    if fields > SPREAD_MAX:
-        raise OverLimit(f"Select at most {SPREAD_MAX} fields; these fragments spread to {fields}.")
-
-
-def _switches(document: DocumentNode) -> set[str]:
-    """Returns the variables that decide directives."""
-    found = set()
-    for node in _walk(document):
-        if isinstance(node, DirectiveNode) and node.name.value in _DECIDING:
-            for argument in node.arguments or ():
-                if isinstance(argument.value, VariableNode):
-                    found.add(argument.value.name.value)
-    return found
-
-
-_DECIDING: Final = {"skip", "include"}
+    if name is not None:
+        operations = [one for one in operations if one.name and one.name.value == name]
+    if not operations:
+        raise Invalid(GraphQLError("The document has no operation of this operationName."))
+    if len(operations) > 1:
+        message = "The document has several operations: name one by operationName."
+        raise Invalid(GraphQLError(message))
+    return operations[0]

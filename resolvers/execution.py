@@ -1,345 +1,266 @@
-"""Carries out operations: planned ones by one statement, the rest by graphql-core's executor.
+"""Operations: what a payload asks for becomes an answer, or a stream.
 
-The executor's root fields run the same plans, one by one: there is one way to the data. Below a
-root, values are found under their response keys, as plans and payloads write them.
+A query whose every root is read goes to the reader as a whole: one statement, whose bytes are the
+answer's `data`. Where something is not visible or cannot be asked, its roots are read one by one,
+so that each has its own error. Mutations, and queries with introspection in them, are run by
+graphql-core's executor over the same reads.
 """
 
-import asyncio
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import strawberry
-from graphql import (
-    GraphQLError,
-    GraphQLSchema,
-    is_enum_type,
-    is_object_type,
-)
-from graphql.execution import execute
-from graphql.language import OperationType
-from graphql.type import is_introspection_type
+from graphql import ExecutionResult, GraphQLError, OperationType, execute
 
 from domain.access import Viewer
-from domain.errors import DomainError, Invisible, Unauthenticated, Unavailable
+from domain.errors import OverLimit, Unauthenticated
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import (
-    ChangesAfter,
-    ChangeSlice,
-    OneTask,
-    OneWorkspace,
-    PreparedRead,
-    Reader,
-    Row,
-    TheViewer,
-)
-from domain.reading import Read as AnyRead
-from domain.selection import Field, Selection
+from domain.reading import Reader, Row
+from domain.selection import Selection
 from resolvers.coerce import Values
-from resolvers.cost import COST_MAX, cost
-from resolvers.documents import Documents, Operation, Root, Variant
+from resolvers.cost import COST_MAX
+from resolvers.documents import Documents, Invalid, Operation
+from resolvers.executable import make_executable
 from resolvers.failures import TooCostly, failure
-from resolvers.following import ChangeStream
-from resolvers.histories import log_page
-from resolvers.selection import says_rows
-from resolvers.streams import Opened
+from resolvers.preparation import Asked, Preparation, Root
+from resolvers.reads import SIGN_IN, RootReads
+from resolvers.responses import Rejected, encoded, response
+from resolvers.streams import Error, Opened
+from resolvers.subscription import ChangeStream
 from schema.context import UseCases
-
-# How long `atLeast` waits, and how often it looks.
-REACH_WAIT_S = 2.0
-REACH_POLL_S = 0.02
-NOT_THERE = "There is no such workspace, or it is not yours."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sends a request: `refused` says why a token that was sent makes nobody a viewer."""
+    """Who asks, and from where.
+
+    `refused` says why a token that came along makes nobody a viewer: that is an error of what
+    needs the viewer, and of nothing else. `trace` is a valid traceparent.
+    """
 
     viewer: Viewer | None
     refused: Unauthenticated | None = None
     client: str = ""
     trace: str | None = None
 
-    def user(self) -> UserId:
-        """Returns the viewer's id.
 
-        Raises:
-            Unauthenticated: there is none.
-        """
-        if self.viewer is None:
-            message = "Sign in, and send the access token as Authorization: Bearer."
-            raise self.refused or Unauthenticated(message)
-        return self.viewer.user
+class NotByGet(Exception):
+    """The operation is no query, and came by a method that may only read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response's JSON; `has_data` is false where nothing was executed."""
+class _Work:
+    """One request: the operation, its variables, and what its roots ask for."""
 
-    body: bytes
-    has_data: bool
+    operation: Operation
+    preparation: Preparation
+    inputs: Values
+    asked: Sequence[Asked]
+    pages: Sequence[Page]
+    cost: int
 
 
-class Execution:
-    """One operation in hand; it is the executor's `info.context` too."""
+class Operations:
+    """Carries out payloads of {query, variables, operationName, extensions}."""
 
-    def __init__(
-        self, runner: "Operations", caller: Caller, operation: Operation, values: Values
-    ) -> None:
-        self.caller = caller
-        self.use = runner.use
-        self.values = values
-        self.variant: Variant = operation.variant(values)
-        self.pages: Sequence[Page] = [read(values) for read in self.variant.pages]
-        self._reader = runner.reader
+    def __init__(self, schema: strawberry.Schema, reader: Reader, use: UseCases) -> None:
+        self._core = schema._schema  # noqa: SLF001 - Strawberry shows it under no other name
+        self._reader = reader
+        self._use = use
+        self._documents = Documents(self._core, reader)
+        make_executable(self._core)
+
+    async def execute(
+        self, caller: Caller, payload: Mapping[str, Any], *, only_reads: bool = False
+    ) -> bytes:
+        """Returns the response of a query or mutation.
+
+        Raises:
+            Rejected: nothing was executed.
+            NotByGet: `only_reads`, and it is no query.
+        """
+        operation, inputs = self._operation(caller, payload)
+        if only_reads and operation.kind is not OperationType.QUERY:
+            raise NotByGet
+        if operation.kind is OperationType.SUBSCRIPTION:
+            message = "Subscribe by websocket, or accept text/event-stream."
+            raise _rejected(caller, GraphQLError(message))
+        return await self._run(caller, _work(caller, operation, inputs))
+
+    async def subscribe(self, caller: Caller, payload: Mapping[str, Any]) -> Opened:
+        """Returns a subscription's stream, another operation's response, or what is wrong."""
+        try:
+            operation, inputs = self._operation(caller, payload)
+            work = _work(caller, operation, inputs)
+            if operation.kind is OperationType.SUBSCRIPTION:
+                return _stream(caller, work)
+            return await self._run(caller, work)
+        except Rejected as rejected:
+            return rejected.errors
+
+    def _operation(self, caller: Caller, payload: Mapping[str, Any]) -> tuple[Operation, Values]:
+        inputs = payload.get("variables") or {}
+        try:
+            return self._documents.operation(payload["query"], payload.get("operationName")), inputs
+        except Invalid as invalid:
+            raise _rejected(caller, *invalid.faults) from invalid
+        except OverLimit as fault:
+            raise _rejected(caller, fault) from fault
+
+    async def _run(self, caller: Caller, work: _Work) -> bytes:
+        if not work.preparation.is_read:
+            return await self._by_executor(caller, work)
+        whole = work.preparation.whole
+        viewer = caller.viewer
+        if whole is None or viewer is None or any(one.fault for one in work.asked):
+            return await self._one_by_one(caller, work)
+        try:
+            data = await whole.read(viewer.user, [one.read for one in work.asked], work.pages)
+        except Exception as fault:  # noqa: BLE001 - told to the client, a fault is logged
+            return _failed(caller, work, fault)
+        if data is None:
+            return await self._one_by_one(caller, work)
+        return response(data, (), work.cost)
+
+    async def _one_by_one(self, caller: Caller, work: _Work) -> bytes:
+        reads = self._reads(caller, work)
+        by_key = {one.root.key: one for one in work.asked}
+        entries, errors = [], []
+        for root in work.preparation.roots:
+            value = b'"Query"'
+            if root.key in by_key:
+                value, fault = await _attempt(caller, reads, by_key[root.key])
+                errors += [fault] if fault else []
+            entries.append(b'"%b":%b' % (root.key.encode(), value))
+        return response(b"{" + b",".join(entries) + b"}", errors, work.cost)
+
+    def _reads(self, caller: Caller, work: _Work) -> RootReads:
+        return RootReads(
+            reader=self._reader,
+            viewer=None if caller.viewer is None else caller.viewer.user,
+            refused=caller.refused,
+            pages=work.pages,
+        )
+
+    async def _by_executor(self, caller: Caller, work: _Work) -> bytes:
+        faults = [_at(one.root, one.fault) for one in work.asked if one.fault]
+        if faults and work.operation.kind is OperationType.MUTATION:
+            raise _rejected(caller, *faults)
+        node = work.operation.node
+        found = execute(
+            self._core,
+            work.operation.document,
+            context_value=Run(caller, work, self._use, self._reads(caller, work)),
+            variable_values=dict(work.inputs),
+            operation_name=node.name.value if node.name else None,
+        )
+        result: ExecutionResult = await found if inspect.isawaitable(found) else found
+        if result.data is None:
+            raise _rejected(caller, *(result.errors or ()))
+        errors = [failure(fault, caller.trace) for fault in result.errors or ()]
+        return response(encoded(result.data), errors, work.cost)
+
+
+class Run:
+    """One request in the executor's hands. Implements schema.context.Context."""
+
+    def __init__(self, caller: Caller, work: _Work, use: UseCases, reads: RootReads) -> None:
+        self._caller = caller
+        self._work = work
+        self._use = use
+        self._reads = reads
+        self._asked = {one.root.key: one for one in work.asked}
 
     @property
     def viewer(self) -> Viewer | None:
-        return self.caller.viewer
+        """See `Context.viewer`."""
+        return self._caller.viewer
 
     @property
     def client(self) -> str:
-        return self.caller.client
+        """See `Context.client`."""
+        return self._caller.client
 
     @property
     def trace(self) -> str | None:
-        return self.caller.trace
+        """See `Context.trace`."""
+        return self._caller.trace
+
+    @property
+    def use(self) -> UseCases:
+        """See `Context.use`."""
+        return self._use
 
     @property
     def selections(self) -> Mapping[str, Selection]:
-        return self.variant.selections
-
-    def cost(self, reads: Sequence[AnyRead | None]) -> int:
-        """Returns the cost of the whole operation."""
-        sizes = [_size(read) for read in reads]
-        known = (*sizes, *(page.size for page in self.pages))
-        found = self.variant.costs.get(known)
-        if found is None:
-            fields = [root.field for root in self.variant.roots.values()]
-            found = sum(
-                cost(field, self.pages, size) for field, size in zip(fields, sizes, strict=True)
-            )
-            mine = set(self.variant.roots)
-            others = (Field(k, k, s) for k, s in self.variant.selections.items() if k not in mine)
-            found += sum(cost(field, self.pages) for field in others)
-            if len(self.variant.costs) < 64:
-                self.variant.costs[known] = found
-        return found
-
-    async def whole(self, reads: Sequence[Row]) -> bytes | None:
-        """Returns the data of a planned query, None where something has to be told one by one."""
-        variant = self.variant
-        if variant.prepared is None:
-            variant.prepared = self._reader.prepare(cast("Selection", variant.whole))
-        user = None if self.caller.viewer is None else self.caller.viewer.user
-        prepared: PreparedRead = variant.prepared
-        return await prepared.read(user, reads, self.pages)
+        """See `Context.selections`."""
+        return self._work.preparation.selections
 
     async def read(
         self, read: Row, selection: Selection, *, user: UserId | None = None
     ) -> Mapping[str, object] | None:
         """See `Context.read`."""
-        it = Selection("", (Field("it", "it", selection),))
-        found = await self._prepared(it).read(user or self.caller.user(), [read], self.pages)
-        return None if found is None else orjson.loads(found)["it"]
+        present = self._work.preparation.present(selection, self._reads.reader)
+        body = await present.read(user or self._reads.viewer, [read], self._work.pages)
+        found: Mapping[str, object] | None = orjson.loads(body)["it"] if body else None
+        return found
 
-    async def root(self, root: Root) -> Any:
-        """Returns one root field's value for the executor.
-
-        Raises:
-            Unauthenticated, Invisible, Unavailable: why there is none.
-        """
-        selection = cast("Selection", root.field.selection)
-        try:
-            read = root.read(self.values)
-        except Invisible:
-            self.caller.user()
-            if selection.kind in {"Task", "Workspace"}:
-                return None
-            raise
-        if isinstance(read, TheViewer) and self.caller.viewer is None:
-            if self.caller.refused:
-                raise self.caller.refused
-            return None
-        user = self.caller.user()
-        if isinstance(read, ChangeSlice):
-            page = await self._reader.changes(user, read)
-            if page is None:
-                raise Invisible(NOT_THERE)
-            return await log_page(page, read.workspace, selection, self.pages, self._reader)
-        await self._reach(user, read)
-        value = await self.read(read, selection)
-        if value is None and not isinstance(read, OneTask | OneWorkspace | TheViewer):
-            raise Invisible(NOT_THERE)
-        return value
-
-    async def _reach(self, user: UserId, read: Row) -> None:
-        try:
-            async with asyncio.timeout(REACH_WAIT_S):
-                while not await self._reader.has_reached(user, read):  # noqa: ASYNC110 - another process moves it
-                    await asyncio.sleep(REACH_POLL_S)
-        except TimeoutError as error:
-            message = "The stream has not reached atLeast yet; try again."
-            raise Unavailable(message) from error
-
-    def _prepared(self, selection: Selection) -> PreparedRead:
-        kept: dict[Selection, PreparedRead] = self.variant.kept
-        if selection not in kept:
-            kept[selection] = self._reader.prepare(selection)
-        return kept[selection]
+    async def answer(self, key: str) -> Any:
+        """Returns the finished answer of a planned root."""
+        return orjson.loads(await self._reads.answer(self._asked[key]))
 
 
-class Operations:
-    """Executes what clients send, over HTTP, event streams and sockets alike."""
-
-    def __init__(self, schema: strawberry.Schema, reader: Reader, use: UseCases) -> None:
-        self.reader = reader
-        self.use = use
-        self._core = executable(schema)
-        self._documents = Documents(self._core)
-
-    def operation(self, payload: Mapping[str, Any]) -> Operation | list[GraphQLError]:
-        """Returns the operation that a well-formed request names.
-
-        Raises:
-            OverLimit: the document is too large.
-        """
-        return self._documents.get(payload["query"], payload.get("operationName"))
-
-    async def execute(
-        self, caller: Caller, operation: Operation, payload: Mapping[str, Any]
-    ) -> Answer:
-        """Returns the answer of a query or mutation."""
-        values = operation.variables.coerce(payload.get("variables") or {})
-        if isinstance(values, list):
-            return failed(values, caller.trace)
-        try:
-            execution = Execution(self, caller, operation, values)
-            reads = _reads(execution)
-            price = execution.cost(reads)
-            if price > COST_MAX:
-                return failed([TooCostly(price, COST_MAX)], caller.trace)
-            is_planned = execution.variant.whole is not None and _all_rows(reads)
-            if is_planned and caller.viewer is not None:
-                data = await execution.whole(cast("list[Row]", reads))
-                if data is not None:
-                    return Answer(b'{"data":%b,"extensions":{"cost":%d}}' % (data, price), True)
-        except Exception as error:  # noqa: BLE001 - told to the client, a fault is logged
-            return failed([error], caller.trace)
-        return await self._executed(execution, operation, payload, price)
-
-    async def subscribe(self, caller: Caller, payload: Mapping[str, Any]) -> Opened:
-        """Opens an operation of a socket or event stream: a stream, an answer, or what is wrong."""
-        try:
-            operation = self.operation(payload)
-        except Exception as error:  # noqa: BLE001 - told to the client, a fault is logged
-            return [failure(error, caller.trace)]
-        if isinstance(operation, list):
-            return [failure(error, caller.trace) for error in operation]
-        if operation.kind is not OperationType.SUBSCRIPTION:
-            return (await self.execute(caller, operation, payload)).body
-        values = operation.variables.coerce(payload.get("variables") or {})
-        if isinstance(values, list):
-            return [failure(error, caller.trace) for error in values]
-        try:
-            caller.user()
-            execution = Execution(self, caller, operation, values)
-            ((key, root),) = execution.variant.roots.items()
-            read: ChangesAfter = root.read(values)
-            return ChangeStream(
-                key=key,
-                read=read,
-                variant=execution.variant,
-                pages=tuple(execution.pages),
-                reader=self.reader,
-            )
-        except Invisible:
-            return [failure(Invisible(NOT_THERE), caller.trace)]
-        except Exception as error:  # noqa: BLE001 - told to the client, a fault is logged
-            return [failure(error, caller.trace)]
-
-    async def _executed(
-        self, execution: Execution, operation: Operation, payload: Mapping[str, Any], price: int
-    ) -> Answer:
-        result: Any = execute(
-            self._core,
-            operation.document,
-            variable_values=payload.get("variables") or {},
-            operation_name=payload.get("operationName"),
-            context_value=execution,
-        )
-        if asyncio.iscoroutine(result) or hasattr(result, "__await__"):
-            result = await result
-        body: dict[str, Any] = {}
-        if result.errors:
-            body["errors"] = [failure(error, execution.trace) for error in result.errors]
-        body["data"] = result.data
-        body["extensions"] = {"cost": price}
-        return Answer(orjson.dumps(body), True)
+def _work(caller: Caller, operation: Operation, inputs: Values) -> _Work:
+    """Returns what the request asks for, whose cost one request may have."""
+    values = operation.variables.coerce(inputs)
+    if isinstance(values, list):
+        raise _rejected(caller, *values)
+    try:
+        preparation = operation.preparation(values)
+    except OverLimit as fault:
+        raise _rejected(caller, fault) from fault
+    asked, pages = preparation.ask(values)
+    cost = preparation.cost(asked, pages)
+    if cost > COST_MAX:
+        raise Rejected([failure(TooCostly(cost, COST_MAX), caller.trace)], cost)
+    return _Work(operation, preparation, inputs, asked, pages, cost)
 
 
-def failed(errors: Sequence[Exception], trace: str | None) -> Answer:
-    """Returns the answer of a request that was not executed."""
-    body: dict[str, Any] = {"errors": [failure(error, trace) for error in errors]}
-    for error in errors:
-        if isinstance(error, TooCostly):
-            body["extensions"] = {"cost": error.cost}
-    return Answer(orjson.dumps(body), False)
+async def _attempt(caller: Caller, reads: RootReads, asked: Asked) -> tuple[bytes, Error | None]:
+    try:
+        return await reads.answer(asked), None
+    except Exception as fault:  # noqa: BLE001 - told to the client, a fault is logged
+        return b"null", failure(_at(asked.root, fault), caller.trace)
 
 
-def _reads(execution: Execution) -> list[AnyRead | None]:
-    """Returns what the roots ask for; None where the executor has to tell why not."""
-    reads: list[AnyRead | None] = []
-    for root in execution.variant.roots.values():
-        try:
-            reads.append(root.read(execution.values))
-        except (DomainError, GraphQLError):
-            reads.append(None)
-    return reads
+def _stream(caller: Caller, work: _Work) -> Opened:
+    if caller.viewer is None:
+        raise _rejected(caller, caller.refused or Unauthenticated(SIGN_IN))
+    if not work.asked:
+        raise _rejected(caller, GraphQLError("Directives leave nothing of the subscription."))
+    (asked,) = work.asked
+    if asked.fault is not None:
+        raise _rejected(caller, _at(asked.root, asked.fault))
+    return ChangeStream(asked.root, asked.read, work.pages)
 
 
-def _all_rows(reads: Sequence[AnyRead | None]) -> bool:
-    return not any(read is None or isinstance(read, ChangeSlice) for read in reads)
+def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:
+    """Returns the answer of a statement that failed: the same error for each of its roots."""
+    told = failure(fault, caller.trace)
+    errors = [{**told, "path": [one.root.key]} for one in work.asked]
+    data = {root.key: None if root.rows else "Query" for root in work.preparation.roots}
+    return response(encoded(data), errors, work.cost)
 
 
-def _size(read: AnyRead | None) -> int:
-    if isinstance(read, ChangeSlice):
-        return read.first
-    page: Page | None = getattr(read, "page", None)
-    return 1 if page is None else page.size
+def _at(root: Root, fault: Exception) -> GraphQLError:
+    """Returns the fault as that of a root field."""
+    cause = None if isinstance(fault, GraphQLError) else fault
+    return GraphQLError(str(fault), root.node, path=[root.key], original_error=cause)
 
 
-def executable(schema: strawberry.Schema) -> GraphQLSchema:
-    """Returns the core schema with the resolvers that serve all of it: see the module."""
-    core = schema._schema  # noqa: SLF001 - graphql-core's own schema, which Strawberry wraps
-    roots = {core.query_type, core.mutation_type, core.subscription_type}
-    for type_ in core.type_map.values():
-        if is_introspection_type(type_):
-            continue
-        if is_enum_type(type_):
-            # Answers carry names; only defaults of arguments are still values.
-            type_.coerce_output_value = _named(type_.coerce_output_value)  # type: ignore[method-assign]
-        elif is_object_type(type_):
-            # Answers are dictionaries, whose type is known from where they stand.
-            type_.is_type_of = None
-            for field in type_.fields.values():
-                if type_ not in roots:
-                    field.resolve = _by_key
-                elif type_ is core.query_type and says_rows(field) is not None:
-                    field.resolve = _by_plan
-    return core
-
-
-def _named(own: Any) -> Any:
-    return lambda value: value if isinstance(value, str) else own(value)
-
-
-def _by_key(source: Mapping[str, Any], info: Any, **_arguments: object) -> Any:
-    return source[info.path.key]
-
-
-async def _by_plan(_source: object, info: Any, **_arguments: object) -> Any:
-    execution: Execution = info.context
-    return await execution.root(execution.variant.roots[info.path.key])
+def _rejected(caller: Caller, *faults: Exception) -> Rejected:
+    return Rejected([failure(fault, caller.trace) for fault in faults])

@@ -1,0 +1,63 @@
+"""A prepared subscription to a workspace's changes. Implements resolvers.streams.Stream."""
+
+from collections.abc import Awaitable, Hashable, Mapping, Sequence
+from typing import Any
+
+from domain.changes import Change
+from domain.ids import WorkspaceId
+from domain.messages import Message
+from domain.paging import Page
+from domain.reading import ChangesAfter
+from domain.selection import Selection
+from resolvers.preparation import Root
+from resolvers.render import message_state, render
+from resolvers.responses import encoded
+
+
+class ChangeStream:
+    """What one subscription selects of each message; it depends on no viewer."""
+
+    def __init__(self, root: Root, read: ChangesAfter, pages: Sequence[Page]) -> None:
+        self._root = root
+        self._read = read
+        self._pages = tuple(pages)
+        self._changes = root.changes[root.key]
+
+    @property
+    def key(self) -> str:
+        """See `Stream.key`."""
+        return self._root.key
+
+    @property
+    def workspace(self) -> WorkspaceId:
+        """See `Stream.workspace`."""
+        return self._read.workspace
+
+    @property
+    def after(self) -> int | None:
+        """See `Stream.after`."""
+        return self._read.after
+
+    @property
+    def group(self) -> Hashable:
+        """See `Stream.group`; a document's preparation stands for all that it selects."""
+        return (id(self._root), self._pages)
+
+    def render(self, message: Message) -> bytes | Awaitable[bytes]:
+        """See `Stream.render`."""
+        if not isinstance(message, Change):
+            selection = self._selections[type(message).__name__]
+            return self._body(render(selection, message_state(message)))
+        answer = self._changes.at_once(message)
+        return self._deeply(message) if answer is None else self._body(answer)
+
+    async def _deeply(self, change: Change) -> bytes:
+        answers = await self._changes.all(self.workspace, [change], self._pages)
+        return self._body(answers[0])
+
+    def _body(self, answer: Mapping[str, Any]) -> bytes:
+        return b'{"data":' + encoded({self.key: answer}) + b"}"
+
+    @property
+    def _selections(self) -> Mapping[str, Selection]:
+        return self._root.messages
