@@ -32,7 +32,7 @@ FIELDS_MAX = 3_000
 PAIRS_MAX = 2_000
 # Mutations of one request run one after the other, each a commit.
 ROOTS_MAX = 50
-ALIASES_MAX = 100
+ALIASES_MAX = 200
 DIRECTIVES_MAX = 50
 
 # A selection set, and the fragments that one is inside of there.
