@@ -100,13 +100,14 @@ async def application(settings: Settings, url: str) -> AsyncIterator[Application
         )
         poll = AccessPoll(live, clock, token_lifetime=lifetimes.access)
         await poll.step(sockets)
-        authenticator = Authenticator(_tokens(settings), clock, poll.is_revoked)
+        tokens = _tokens(settings)
+        authenticator = Authenticator(tokens, clock, poll.is_revoked)
         store = PostgresStore(generic, writes, new_id=uuid7, committed=hub.committed)
         mutations = Mutations(store, clock)
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
         issuer = SessionIssuer(
-            tokens=_tokens(settings),
+            tokens=tokens,
             clock=clock,
             lifetimes=lifetimes,
             new_id=uuid7,

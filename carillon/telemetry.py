@@ -1,19 +1,15 @@
 """Logging: one line an event, for people or for programs.
 
-A message is a fixed event name (`server.ready`), its facts are in `extra`. The trace id of the
-request that a line belongs to comes from a context variable.
+A message is a fixed event name (`server.ready`), its facts are in `extra`, the `trace_id` of the
+request that a line belongs to among them.
 """
 
 import json
 import logging
 import sys
-from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from carillon.settings import LogFormat, Settings
-
-TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
-"""The W3C trace id of the request in hand; None outside of one."""
 
 # What every record has; the rest came by `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -43,8 +39,6 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             "logger": record.name,
         }
-        if (trace := TRACE_ID.get()) is not None:
-            line["trace_id"] = trace
         line |= _facts(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -57,8 +51,6 @@ class ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, and a traceback's lines after it."""
         facts = _facts(record)
-        if (trace := TRACE_ID.get()) is not None:
-            facts["trace_id"] = trace
         # As JSON, so that no fact can break the line or pretend to be another.
         shown = "".join(
             f" {name}={json.dumps(value, ensure_ascii=False, default=str)}"

@@ -43,7 +43,8 @@ class Needs:
 
     `around` are the ids between which a position is wanted (after, before); `end` asks for the
     last position of the workspace. `new_id` asks whether an id is taken by anything, `name` for
-    the label of that kind with that sort key, and how many of the kind there are.
+    the label of that kind with that sort key, and how many of the kind there are, `owners` how
+    many the workspace has.
     """
 
     workspace: WorkspaceId | None = None
@@ -61,6 +62,7 @@ class Needs:
     end: bool = False
     new_id: UUID | None = None
     name: tuple[Kind, str] | None = None
+    owners: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,12 +62,14 @@ class HttpEndpoint:
         events: Events,
         page: Application,
         body_max_bytes: int,
+        body_wait_s: float = BODY_WAIT_S,
     ) -> None:
         self._operations = operations
         self._authenticate = authenticate
         self._events = events
         self._page = page
         self._body_max_bytes = body_max_bytes
+        self._body_wait_s = body_wait_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -127,7 +129,7 @@ class HttpEndpoint:
         """Returns the body, or more than it may have; the excess is read and dropped."""
         parts, size, more = [first], len(first), True
         try:
-            async with asyncio.timeout(BODY_WAIT_S):
+            async with asyncio.timeout(self._body_wait_s):
                 while more and size <= DROPPED_MAX_BYTES:
                     message = await receive()
                     if message["type"] == "http.disconnect":

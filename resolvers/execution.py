@@ -27,9 +27,9 @@ from resolvers.documents import Documents, Invalid, Operation
 from resolvers.executable import make_executable
 from resolvers.failures import TooCostly, failure
 from resolvers.preparation import Asked, Preparation, Root
-from resolvers.reads import SIGN_IN, RootReads
+from resolvers.reads import REACH_WAIT_S, RootReads
 from resolvers.responses import Rejected, encoded, response
-from resolvers.streams import Error, Opened
+from resolvers.streams import SIGN_IN, Error, Opened
 from resolvers.subscription import ChangeStream
 from schema.context import UseCases
 
@@ -67,10 +67,18 @@ class _Work:
 class Operations:
     """Carries out payloads of {query, variables, operationName, extensions}."""
 
-    def __init__(self, schema: strawberry.Schema, reader: Reader, use: UseCases) -> None:
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        reader: Reader,
+        use: UseCases,
+        *,
+        reach_wait_s: float = REACH_WAIT_S,
+    ) -> None:
         self._core = schema._schema  # noqa: SLF001 - Strawberry shows it under no other name
         self._reader = reader
         self._use = use
+        self._reach_wait_s = reach_wait_s
         self._documents = Documents(self._core, reader)
         make_executable(self._core)
 
@@ -144,6 +152,7 @@ class Operations:
             viewer=None if caller.viewer is None else caller.viewer.user,
             refused=caller.refused,
             pages=work.pages,
+            reach_wait_s=self._reach_wait_s,
         )
 
     async def _by_executor(self, caller: Caller, work: _Work) -> bytes:

@@ -4,6 +4,7 @@ import strawberry
 from strawberry import UNSET
 
 from domain.ids import WorkspaceId
+from domain.labels import Kind
 from domain.services.labels import LabelPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, wanted_id
 from schema import labels as t
@@ -16,62 +17,75 @@ class LabelMutation:
     async def category_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.CategoryCreateInput
     ) -> Payload:
-        outcome = await info.context.use.labels.create(
-            command(info, input.client_mutation_id),
-            "category",
-            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
-            new_id(input.id, "input", "id"),
-            LabelPatch(name=input.name, colour=input.colour),
-        )
-        return await done(info, "category", outcome)
+        return await _created(info, "category", workspace_id, input)
 
     @mutation(t.CategoryUpdatePayload, "Renames or recolours a category: one change of it.")
     async def category_update(
         self, info: RequestInfo, id: strawberry.ID, input: t.CategoryUpdateInput
     ) -> Payload:
-        who = command(info, input.client_mutation_id)
-        category = wanted_id(id, "id")
-        outcome = await info.context.use.labels.update(who, "category", category, _patch(input))
-        return await done(info, "category", outcome)
+        return await _updated(info, "category", id, input)
 
     @mutation(t.CategoryDeletePayload, "Deletes a category; its tasks have none then.")
     async def category_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.CategoryDeleteInput | None = UNSET
     ) -> Payload:
-        who = command(info, input.client_mutation_id if input else None)
-        outcome = await info.context.use.labels.delete(who, "category", wanted_id(id, "id"))
-        return await done(info, "category", outcome)
+        return await _deleted(info, "category", id, input)
 
     @mutation(t.TagCreatePayload, "Creates a tag; its name is unique in the workspace.")
     async def tag_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.TagCreateInput
     ) -> Payload:
-        outcome = await info.context.use.labels.create(
-            command(info, input.client_mutation_id),
-            "tag",
-            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
-            new_id(input.id, "input", "id"),
-            LabelPatch(name=input.name, colour=input.colour),
-        )
-        return await done(info, "tag", outcome)
+        return await _created(info, "tag", workspace_id, input)
 
     @mutation(t.TagUpdatePayload, "Renames or recolours a tag: one change of it.")
     async def tag_update(
         self, info: RequestInfo, id: strawberry.ID, input: t.TagUpdateInput
     ) -> Payload:
-        who = command(info, input.client_mutation_id)
-        outcome = await info.context.use.labels.update(
-            who, "tag", wanted_id(id, "id"), _patch(input)
-        )
-        return await done(info, "tag", outcome)
+        return await _updated(info, "tag", id, input)
 
     @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it.")
     async def tag_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.TagDeleteInput | None = UNSET
     ) -> Payload:
-        who = command(info, input.client_mutation_id if input else None)
-        outcome = await info.context.use.labels.delete(who, "tag", wanted_id(id, "id"))
-        return await done(info, "tag", outcome)
+        return await _deleted(info, "tag", id, input)
+
+
+async def _created(
+    info: RequestInfo,
+    kind: Kind,
+    workspace_id: strawberry.ID,
+    given: t.CategoryCreateInput | t.TagCreateInput,
+) -> Payload:
+    outcome = await info.context.use.labels.create(
+        command(info, given.client_mutation_id),
+        kind,
+        WorkspaceId(wanted_id(workspace_id, "workspaceId")),
+        new_id(given.id, "input", "id"),
+        LabelPatch(name=given.name, colour=given.colour),
+    )
+    return await done(info, kind, outcome)
+
+
+async def _updated(
+    info: RequestInfo,
+    kind: Kind,
+    id: strawberry.ID,
+    given: t.CategoryUpdateInput | t.TagUpdateInput,
+) -> Payload:
+    who = command(info, given.client_mutation_id)
+    outcome = await info.context.use.labels.update(who, kind, wanted_id(id, "id"), _patch(given))
+    return await done(info, kind, outcome)
+
+
+async def _deleted(
+    info: RequestInfo,
+    kind: Kind,
+    id: strawberry.ID,
+    given: t.CategoryDeleteInput | t.TagDeleteInput | None,
+) -> Payload:
+    who = command(info, given.client_mutation_id if given else None)
+    outcome = await info.context.use.labels.delete(who, kind, wanted_id(id, "id"))
+    return await done(info, kind, outcome)
 
 
 def _patch(given: t.CategoryUpdateInput | t.TagUpdateInput) -> LabelPatch:

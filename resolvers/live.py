@@ -22,7 +22,7 @@ from domain.ports import Access, Log
 from resolvers.batches import Batch, batches
 from resolvers.feed import Feed, patiently
 from resolvers.ring import RING_MAX_CHANGES
-from resolvers.streams import Error, Stream, problem
+from resolvers.streams import GONE, Error, Stream, problem
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ TICK_S = 0.008
 TICK_MAX_CHANGES = RING_MAX_CHANGES // 4
 
 REMOVED = "member.removed"
-GONE = "There is no such workspace, or it is not yours."
 
 
 class Outlet(Protocol):

@@ -20,6 +20,7 @@ from domain.selection import Selection
 from domain.services.mutations import Outcome
 from resolvers.render import holds, render
 from resolvers.selection import selected
+from resolvers.streams import SIGN_IN
 from schema.context import Context, RequestInfo
 
 P = ParamSpec("P")
@@ -58,12 +59,13 @@ def command(info: RequestInfo, key: str | None) -> Command:
     """
     viewer = info.context.viewer
     if viewer is None:
-        raise Unauthenticated("Sign in, and send the token as Authorization: Bearer.")
+        raise Unauthenticated(SIGN_IN)
     return Command(
         actor=viewer.user,
         field=info.field_name,
         key=key or None,
-        arguments=_digest(info),
+        # Only a key's record is compared by them.
+        arguments=_digest(info) if key else b"",
         trace=info.context.trace,
     )
 
@@ -87,7 +89,8 @@ async def done(
     answer: Payload = {}
     for field in selected(info).fields:
         if field.attribute == subject and field.selection is not None:
-            answer[field.key] = await _subject(info, outcome, field.selection, read)
+            present = None if read is None else read(outcome.subject)
+            answer[field.key] = await _shown(info, outcome.state, field.selection, present)
         elif field.attribute == f"{subject}_id":
             answer[field.key] = str(outcome.subject)
         elif field.attribute == "seq":
@@ -128,18 +131,16 @@ def new_id(text: str | None, *path: str) -> UUID | None:
     return wanted_id(text, *path) if text else None
 
 
-async def _subject(
-    info: RequestInfo,
-    outcome: Outcome,
-    selection: Selection,
-    read: Callable[[UUID], Row] | None,
+async def _shown(
+    info: RequestInfo, state: State, selection: Selection, read: Row | None
 ) -> Mapping[str, object] | None:
-    if holds(selection, outcome.state) or read is None:
-        return render(selection, outcome.state)
-    wanted = read(outcome.subject)
-    found = await info.context.read(wanted, selection)
-    if isinstance(wanted, Present) and found is not None:
-        found = cast("Mapping[str, object] | None", found.get(str(outcome.subject)))
+    """Returns the state as it is selected, or the present where more is selected than it holds."""
+    if read is None or holds(selection, state):
+        return render(selection, state)
+    found = await info.context.read(read, selection)
+    if isinstance(read, Present) and found is not None:
+        (one,) = read.ids
+        found = cast("Mapping[str, object] | None", found.get(str(one)))
     return found
 
 
@@ -152,18 +153,12 @@ async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
         elif field.attribute == "client_mutation_id":
             answer[field.key] = _given(info)
         elif field.selection is not None and refused.current is not None:
-            answer[field.key] = await _current(info, refused.current, field.selection)
+            # Only tasks have versions to be stale.
+            task = OneTask(id=TaskId(UUID(str(refused.current["id"]))))
+            answer[field.key] = await _shown(info, refused.current, field.selection, task)
         else:
             answer[field.key] = None
     return answer
-
-
-async def _current(
-    info: RequestInfo, state: State, selection: Selection
-) -> Mapping[str, object] | None:
-    if holds(selection, state):
-        return render(selection, state)
-    return await info.context.read(OneTask(id=TaskId(UUID(str(state["id"])))), selection)
 
 
 def _problem(problem: Problem) -> State:

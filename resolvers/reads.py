@@ -13,12 +13,12 @@ from domain.paging import Page
 from domain.reading import ChangeSlice, Reader, Row, TheViewer
 from resolvers.preparation import Asked, Root
 from resolvers.render import message_state, render
+from resolvers.streams import GONE, SIGN_IN
 
 # How long `atLeast` waits for its number; far longer than a commit takes to every replica.
 REACH_WAIT_S = 2.0
 REACH_POLL_FIRST_S = 0.01
 REACH_POLL_LAST_S = 0.1
-SIGN_IN = "Sign in, and send the token as Authorization: Bearer."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,7 @@ class RootReads:
     viewer: UserId | None
     refused: Unauthenticated | None
     pages: Sequence[Page]
+    reach_wait_s: float
 
     async def answer(self, asked: Asked) -> bytes:
         """Returns the JSON text of a root's answer.
@@ -67,14 +68,14 @@ class RootReads:
         await self._reached(viewer, read)
         body = await root.read.read(viewer, [read], self.pages)
         if body is None:
-            raise Invisible("There is no such workspace, or it is not yours.")
+            raise Invisible(GONE)
         # One field makes `{"key" : value}`.
         return body[len(root.key) + 6 : -1]
 
     async def _reached(self, viewer: UserId, read: Row) -> None:
         if getattr(read, "at_least", None) is None:
             return
-        deadline = asyncio.get_running_loop().time() + REACH_WAIT_S
+        deadline = asyncio.get_running_loop().time() + self.reach_wait_s
         wait = REACH_POLL_FIRST_S
         while not await self.reader.has_reached(viewer, read):
             if asyncio.get_running_loop().time() > deadline:
@@ -85,7 +86,7 @@ class RootReads:
     async def _log_page(self, root: Root, viewer: UserId, read: ChangeSlice) -> bytes:
         page = await self.reader.changes(viewer, read)
         if page is None or root.selection is None:
-            raise Invisible("There is no such workspace, or it is not yours.")
+            raise Invisible(GONE)
         state = {
             "nodes": [],
             "has_next_page": page.has_next,

@@ -46,6 +46,9 @@ class Stream(Protocol):
 Opened: TypeAlias = Stream | bytes | list[Error]
 # Gets the viewer (None: no token was sent) and {query, variables, operationName, extensions}.
 Subscribe: TypeAlias = Callable[[Viewer | None, Mapping[str, object]], Awaitable[Opened]]
+# What is absent and what is not for the viewer are told in the same words.
+GONE = "There is no such workspace, or it is not yours."
+SIGN_IN = "Sign in, and send the token as Authorization: Bearer."
 # Raises domain.errors.Unauthenticated.
 Authenticate: TypeAlias = Callable[[str], Awaitable[Viewer]]
 

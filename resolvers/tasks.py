@@ -1,6 +1,6 @@
 """Tasks: which rows a read means, and one use case for each mutation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -10,7 +10,9 @@ from strawberry import UNSET, Maybe
 from domain.filter_input import parse
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.paging import order_for, page
+from domain.ports import Command
 from domain.reading import OneTask, TaskPage
+from domain.services.mutations import Outcome
 from domain.services.tasks import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from schema import tasks as t
@@ -112,11 +114,8 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskCompleteInput | None = UNSET,
     ) -> Payload:
-        given = input or t.TaskCompleteInput()
-        outcome = await info.context.use.tasks.complete(
-            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
-        )
-        return await done(info, "task", outcome, _one)
+        carry_out = info.context.use.tasks.complete
+        return await _carried_out(info, id, input or t.TaskCompleteInput(), carry_out)
 
     @mutation(t.TaskReopenPayload, "Opens a task that was done or cancelled.")
     async def task_reopen(
@@ -125,11 +124,8 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskReopenInput | None = UNSET,
     ) -> Payload:
-        given = input or t.TaskReopenInput()
-        outcome = await info.context.use.tasks.reopen(
-            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
-        )
-        return await done(info, "task", outcome, _one)
+        carry_out = info.context.use.tasks.reopen
+        return await _carried_out(info, id, input or t.TaskReopenInput(), carry_out)
 
     @mutation(t.TaskDeletePayload, "Moves a task and its subtasks to the trash.")
     async def task_delete(
@@ -138,11 +134,8 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskDeleteInput | None = UNSET,
     ) -> Payload:
-        given = input or t.TaskDeleteInput()
-        outcome = await info.context.use.tasks.delete(
-            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
-        )
-        return await done(info, "task", outcome, _one)
+        carry_out = info.context.use.tasks.delete
+        return await _carried_out(info, id, input or t.TaskDeleteInput(), carry_out)
 
     @mutation(
         t.TaskRestorePayload,
@@ -154,14 +147,23 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskRestoreInput | None = UNSET,
     ) -> Payload:
-        given = input or t.TaskRestoreInput()
-        outcome = await info.context.use.tasks.restore(
-            command(info, given.client_mutation_id), TaskId(wanted_id(id, "id")), _version(given)
-        )
-        return await done(info, "task", outcome, _one)
+        carry_out = info.context.use.tasks.restore
+        return await _carried_out(info, id, input or t.TaskRestoreInput(), carry_out)
 
 
 _Versioned = t.TaskCompleteInput | t.TaskReopenInput | t.TaskDeleteInput | t.TaskRestoreInput
+
+
+async def _carried_out(
+    info: RequestInfo,
+    id: strawberry.ID,
+    given: _Versioned,
+    carry_out: Callable[[Command, TaskId, int | None], Awaitable[Outcome]],
+) -> Payload:
+    """Does what needs nothing but the task and the version that the caller has seen."""
+    who = command(info, given.client_mutation_id)
+    outcome = await carry_out(who, TaskId(wanted_id(id, "id")), _version(given))
+    return await done(info, "task", outcome, _one)
 
 
 def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:

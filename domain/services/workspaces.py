@@ -132,7 +132,7 @@ class WorkspaceService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, users=(user,))
+        needs = Needs(workspace=workspace, users=(user,), owners=True)
         return await self._mutations.run(command, needs, decide)
 
 

@@ -22,12 +22,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from domain.filter_input import parse
 from domain.filters import Filter
-from domain.paging import Page, signature
+from domain.paging import Page
 from domain.reading import MEMBER_ORDER, SUBTASK_ORDER, TaskPage
 from domain.selection import Field, Selection
 from infra.postgres.building import Request, Statement, json_list, json_object, text_of
 from infra.postgres.conditions import matching, matching_values
-from infra.postgres.pages import Scope, page_values, task_page
+from infra.postgres.pages import Scope, cursor_text, page_values, task_page
 from infra.postgres.tables import INSTANT, member, task, workspace
 
 # A count reads every row it counts: beyond so many it costs more than the page itself, and the
@@ -135,7 +135,9 @@ def members(
         wanted = wanted.where(tuple_(*keys) > tuple_(joined, ident))
     some = wanted.correlate(space).subquery()
     place = func.row_number().over(order_by=[some.c.created_at, some.c.id])
-    page = select(*some.c, place.label("place"), _cursor(some).label("cursor")).subquery()
+    page = select(
+        *some.c, place.label("place"), cursor_text(some, MEMBER_ORDER).label("cursor")
+    ).subquery()
     return _connection(statement, selection, _found(page, size, asked), parts, node, space)
 
 
@@ -158,16 +160,6 @@ def _found(page: FromClause, size: ColumnElement[Any], asked: Page) -> _Rows:
         has_after=asked.after is not None,
         has_before=asked.before is not None,
     )
-
-
-def _cursor(rows: FromClause) -> ColumnElement[str]:
-    """Returns what `domain.paging.encode` writes for a member; see `pages.task_page`."""
-    at = cast(func.extract("epoch", rows.c.created_at) * literal_column("1000000"), BigInteger)
-    text = cast(func.json_build_array(text_of(signature(MEMBER_ORDER)), at, rows.c.id), Text)
-    encoded = func.encode(
-        func.convert_to(text, literal_column("'UTF8'")), literal_column("'base64'")
-    )
-    return func.translate(encoded, literal_column("E'+/=\\n'"), literal_column("'-_'"))
 
 
 def _counted(

@@ -12,7 +12,7 @@ from domain.errors import DomainError, Stale, conflict
 from domain.ids import ChangeId, TaskId
 from domain.labels import Label
 from domain.ports import Command, Writes
-from domain.tasks import Task, instant_text
+from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
 
@@ -168,7 +168,7 @@ def _task(task: Task, *, fresh_text: bool) -> dict[str, object]:
         "status": task.status.name,
         "priority": task.priority.value,
         "due_day": due and due.day.isoformat(),
-        "due_at": due and due.at and due.at.isoformat("seconds" if due.at.second else "minutes"),
+        "due_at": due and clock_text(due),
         "due_zone": due and due.zone,
         "due_fold": due and due.fold,
         "due_instant": due and instant_text(due.instant),

@@ -186,6 +186,7 @@ class _Look:
             wanted.append("SELECT assignee_id FROM task t JOIN below USING (id)")
         if needs.users:
             wanted.append(f"SELECT unnest({self._bind(list(needs.users), 'uuid[]')})")
+        if needs.owners:
             self.parts["owners"] = f"""(
                 SELECT count(*) FROM member
                 WHERE workspace_id = (SELECT id FROM ws) AND role = {Role.OWNER.value})"""

@@ -93,7 +93,7 @@ def task_page(
     return select(
         *(column for column in rows.c if column.name != "rank"),
         place.label("place"),
-        _cursor(rows, orders).label("cursor"),
+        cursor_text(rows, orders).label("cursor"),
     )
 
 
@@ -289,7 +289,7 @@ def _correlated(statement: Select[Any], scope: Scope) -> Select[Any]:
     return statement if scope.outer is None else statement.correlate(scope.outer)
 
 
-def _cursor(rows: FromClause, orders: Sequence[Order]) -> ColumnElement[str]:
+def cursor_text(rows: FromClause, orders: Sequence[Order]) -> ColumnElement[str]:
     """Returns the text that `domain.paging.encode` writes; base64url in terms of PostgreSQL 15."""
     parts = [_json(rows.c[order.key.attribute], order) for order in orders]
     kind = literal_column(f"'{signature(orders)}'", Text())

@@ -19,7 +19,6 @@ from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
-from resolvers import endpoint as endpoint_module
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Operations
 from resolvers.negotiation import EVENTS, JSON, RESPONSE
@@ -63,6 +62,7 @@ async def endpoint(world: World, database_url: str) -> AsyncIterator[HttpEndpoin
             events=events,
             page=page,
             body_max_bytes=BODY_MAX_BYTES,
+            body_wait_s=2.0,
         )
 
 
@@ -322,11 +322,7 @@ async def test_a_body_without_end_is_dropped_and_refused(endpoint: HttpEndpoint)
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-async def test_a_body_that_does_not_come_is_refused_in_time(
-    endpoint: HttpEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(endpoint_module, "BODY_WAIT_S", 0.05)
-
+async def test_a_body_that_does_not_come_is_refused_in_time(endpoint: HttpEndpoint) -> None:
     sent = await _drive(endpoint, [(0, _part(b"{", more=True)), (9, _part(b"}", more=False))])
 
     assert sent[0]["status"] == 408

@@ -22,7 +22,6 @@ from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import SHAPES_MAX, PostgresRead, PostgresReader, ReadLanes
-from resolvers import reads as reads_module
 from resolvers.documents import DOCUMENTS_MAX, Documents
 from resolvers.execution import Caller, Operations
 from resolvers.responses import Rejected
@@ -66,7 +65,7 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         lanes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=2)))
         log = PostgresLog(lanes)
         reader = PostgresReader(ReadLanes(generic=lanes, custom=lanes), log, SystemClock())
-        operations = Operations(build(), reader, cast("UseCases", None))
+        operations = Operations(build(), reader, cast("UseCases", None), reach_wait_s=1.0)
         yield Setting(world, reader, operations, bob, log)
 
 
@@ -170,9 +169,8 @@ async def test_at_least_waits_for_its_number(setting: Setting) -> None:
     ],
 )
 async def test_at_least_gives_up_in_time_and_leaves_the_neighbours(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch, field: str
+    setting: Setting, field: str
 ) -> None:
-    monkeypatch.setattr(reads_module, "REACH_WAIT_S", 0.1)
     ids: dict[str, Any] = {"w": str(setting.world.home), "t": str(await setting.world.task())}
     beside = "b: task(id: $t) { id } c: workspace(id: $w) { id }"
     query = f"query ($w: ID!, $t: ID!) {{ a: {field} {beside} }}"
