@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -353,13 +352,8 @@ async def test_nothing_but_the_viewer_answers_without_one(setting: Setting) -> N
 
 
 async def test_a_fault_is_masked_and_logged_once_with_its_trace_id(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    setting: Setting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # By itself, since other tests may have set up logging.
-    logged: list[logging.LogRecord] = []
-    logger = logging.getLogger("resolvers.failures")
-    monkeypatch.setattr(logger, "disabled", False)
-    monkeypatch.setattr(logger, "handle", logged.append)
     await setting.world.lanes.fetch("ALTER TABLE task RENAME COLUMN title TO heading")
     caller = setting.caller()
     trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
@@ -375,6 +369,7 @@ async def test_a_fault_is_masked_and_logged_once_with_its_trace_id(
     assert {e["extensions"]["code"] for e in answer["errors"]} == {"INTERNAL"}
     assert {e["extensions"]["traceId"] for e in answer["errors"]} == {"ab" * 16}
     assert "title" not in str(answer["errors"])
+    logged = [record for record in caplog.records if record.name == "resolvers.failures"]
     assert [(record.msg, vars(record)["trace_id"]) for record in logged] == [
         ("operation.failed", "ab" * 16)
     ]

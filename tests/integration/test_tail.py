@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -140,31 +140,14 @@ async def test_many_writers_and_workspaces(tail: PostgresTail, database_url: str
         await database.connection.close()
 
 
-class Lines(logging.Handler):
-    """Keeps what the tail logs; by itself, since other tests may have set up logging."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    logger, lines = logging.getLogger("infra.postgres.tail"), Lines()
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(lines)
-    yield lines
-    logger.removeHandler(lines)
-    logger.setLevel(before)
-
-
 async def test_an_outage_is_logged_once_and_loses_nothing(
-    tail: PostgresTail, database: Database, lines: Lines
+    tail: PostgresTail, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "infra.postgres.tail")
+
+    def said() -> list[str]:
+        return [r.message for r in caplog.records if r.name == "infra.postgres.tail"]
+
     workspace = await database.workspace()
     sink = Kept()
     tail.follow(workspace, 0, sink)
@@ -174,7 +157,7 @@ async def test_an_outage_is_logged_once_and_loses_nothing(
     # The table is away: every statement of the tail fails, as it would on a server in recovery.
     await database.connection.execute("ALTER TABLE change RENAME TO gone")
     tail.hint(workspace, 2)
-    await eventually(lambda: "tail.failed" in lines.said, within_s=10)
+    await eventually(lambda: "tail.failed" in said(), within_s=10)
     await asyncio.sleep(0.8)
     await database.connection.execute("ALTER TABLE gone RENAME TO change")
     # And every connection is cut.
@@ -185,8 +168,8 @@ async def test_an_outage_is_logged_once_and_loses_nothing(
     await database.commit(workspace, 3)
     await eventually(lambda: sink.seqs == [1, 2, 3, 4], within_s=10)
 
-    assert lines.said[:2] == ["tail.failed", "tail.recovered"]
-    assert len(lines.said) <= 4
+    assert said()[:2] == ["tail.failed", "tail.recovered"]
+    assert len(said()) <= 4
 
 
 async def test_a_head_that_goes_backwards_is_a_jump(tail: PostgresTail, database: Database) -> None:
