@@ -1,8 +1,8 @@
 """What a search asks for: web-search syntax as the text of a PostgreSQL `tsquery`.
 
 Words must all occur, `or` separates alternatives, `-` excludes a word or a phrase, quotes make a
-phrase, and the last word matches as a prefix. Each word is quoted, so nothing that a person types
-is read as an operator of `to_tsquery`.
+phrase, and the last word matches as a prefix. Each word is quoted, and holds letters and numbers
+only, so nothing that a person types is read as an operator of `to_tsquery`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from domain.text import search_text
+from domain.text import folded, search_text
 
 # Keyboards write these for "; the folding leaves them as they are.
 _QUOTES = str.maketrans("“”„‟", '""""')
@@ -43,7 +43,7 @@ class _Term:
 
 def query(text: str) -> Query:
     """Returns what the text searches for; any text without NUL and lone surrogates will do."""
-    terms = _settled(list(_terms(search_text(text).translate(_QUOTES))))
+    terms = _settled(list(_terms(folded(text).translate(_QUOTES))))
     groups = [list(group) for is_or, group in groupby(terms, lambda term: term.is_or) if not is_or]
     matches = [_all([term.match() for term in group]) for group in groups]
     wanted = [[term.operand for term in group if not term.is_excluded] for group in groups]
@@ -68,30 +68,19 @@ def _terms(folded: str) -> Iterator[_Term]:
     for token in _TOKEN.finditer(folded):
         is_excluded = token["minus"] is not None
         is_last = token.end() >= end and not is_excluded
-        phrase, word = token["phrase"], token["word"]
-        if not _has_word(word or phrase):
+        # A word with signs in it, such as foo/bar, is several that follow each other.
+        words = search_text(token["word"] or token["phrase"]).split()
+        if not words:
             continue
-        if word is None:
-            # Somebody is still writing what the quote began.
-            is_last = is_last and not token["closed"]
-            yield _Term(_phrase(phrase.split(), is_last=is_last), is_excluded)
-        else:
-            is_or = word == "or" and not is_excluded
-            yield _Term(_quoted(word) + ":*" * is_last, is_excluded, is_or)
+        # Somebody is still writing what the quote began.
+        is_prefix = is_last and not token["closed"]
+        is_or = token["word"] == "or" and not is_excluded
+        yield _Term(_phrase(words, is_prefix=is_prefix), is_excluded, is_or)
 
 
-def _has_word(text: str) -> bool:
-    # Whether a character beyond ASCII is one of a word depends on the database's locale.
-    return any(char.isalnum() or char > "\x7f" for char in text)
-
-
-def _phrase(words: Sequence[str], *, is_last: bool) -> str:
-    if not is_last:
-        return _quoted(" ".join(words))
-    before, prefix = " ".join(words[:-1]), _quoted(words[-1]) + ":*"
-    return f"({_quoted(before)} <-> {prefix})" if before else prefix
-
-
-def _quoted(words: str) -> str:
-    # Several lexemes in one pair of quotes follow each other, as in a phrase.
-    return "'" + words.replace("\\", "\\\\").replace("'", "''") + "'"
+def _phrase(words: Sequence[str], *, is_prefix: bool) -> str:
+    if not is_prefix:
+        # Several lexemes in one pair of quotes follow each other.
+        return f"'{' '.join(words)}'"
+    before, prefix = " ".join(words[:-1]), f"'{words[-1]}':*"
+    return f"('{before}' <-> {prefix})" if before else prefix

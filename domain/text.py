@@ -53,10 +53,25 @@ def sort_key(value: str) -> str:
     return unicodedata.normalize("NFKD", value).casefold()
 
 
-def search_text(value: str) -> str:
-    """Returns the text that is indexed and searched: as `sort_key`, without accents.
-
-    Both sides of a search go through here, so that "cafe" finds "Café".
-    """
+def folded(value: str) -> str:
+    """Returns the text as `sort_key` does, without accents: "cafe" is "Café"."""
     decomposed = unicodedata.normalize("NFKD", sort_key(value))
     return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def search_text(value: str) -> str:
+    """Returns the words of a text, folded, with a space for everything between them.
+
+    Both sides of a search go through here. The database's parser alone would take foo/bar for a
+    file, a@b.org for an address and <b> for a tag: each one word, or none.
+    """
+    return "".join(char if char.isalnum() else _sign(char) for char in folded(value))
+
+
+def _sign(char: str) -> str:
+    """Returns what becomes of a character that is no letter or number."""
+    category = unicodedata.category(char)
+    # Vowel signs belong to their words; "other symbols" are emoji; what formats is not seen.
+    if category[0] == "M" or category == "So":
+        return char
+    return "" if category == "Cf" and char != "\N{ZERO WIDTH SPACE}" else " "

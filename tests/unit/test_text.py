@@ -70,3 +70,11 @@ def test_searches_ignore_accents_too() -> None:
     # Folding makes what can be decomposed again.
     assert search_text("ŉ") == "\N{MODIFIER LETTER APOSTROPHE}n"
     assert search_text("İ") == "i"
+
+
+def test_searches_see_words_and_nothing_between_them() -> None:
+    assert " ".join(search_text("foo/bar <b>x</b> a@b.org").split()) == "foo bar b x b a b org"
+    assert " ".join(search_text("snake_case, l'ete; “2½”").split()) == "snake case l ete 21 2"
+    # Vowel signs and emoji belong to words; soft hyphens are not seen, zero-width spaces separate.
+    assert search_text("हिन्दी 🎉") == "हिनदी 🎉"
+    assert search_text("co\u00adop a\u200bb") == "coop a b"
