@@ -35,10 +35,9 @@ def _ident(value: object, path: Path) -> UUID:
 
 
 def _status(value: object, path: Path) -> Status:
-    try:
-        return Status(value)
-    except ValueError:
-        raise invalid("This is no status.", *path) from None
+    if isinstance(value, str) and value in Status.__members__:
+        return Status[value]
+    raise invalid("This is no status.", *path)
 
 
 def _priority(value: object, path: Path) -> Priority:

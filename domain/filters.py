@@ -70,6 +70,8 @@ Filter: TypeAlias = Comparison | Not | All | Either
 # Whether a task passes at an instant; None where only the database can tell.
 Predicate: TypeAlias = Callable[[Task, datetime], bool | None]
 
+# Among bound values: the instant at which they are asked for.
+_NOW: Final = object()
 # The attributes of a task that are compared or ordered by, named as their columns are.
 ATTRIBUTES: Final[Mapping[str, Callable[[Task], object]]] = {
     "id": attrgetter("id"),
@@ -102,36 +104,57 @@ def comparisons(filter: Filter) -> Iterator[Comparison]:
                 yield from comparisons(part)
 
 
-def shape(filter: Filter) -> Hashable:
-    """Returns what the filter's SQL depends on: equal shapes have the same text."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Where:
+    """A whole filter, with what depends on it alone, worked out once for many reads.
+
+    `shape` is what its SQL depends on: equal shapes have the same text. `rank` is the `tsquery` by
+    which relevance is measured, see `ranking`.
+    """
+
+    filter: Filter
+    shape: Hashable
+    rank: str | None
+    bound: tuple[object, ...]
+
+    def values(self, now: datetime) -> list[object]:
+        """Returns the values that the filter's SQL binds, in its order."""
+        return [now if value is _NOW else value for value in self.bound]
+
+
+def where(filter: Filter) -> Where:
+    """Returns the filter, ready to be asked for."""
+    return Where(
+        filter=filter, shape=_shape(filter), rank=ranking(filter), bound=tuple(_bound(filter))
+    )
+
+
+def _shape(filter: Filter) -> Hashable:
     match filter:
         case Comparison(attribute, operator, Query(match=None)):
             return (attribute, operator, None)
         case Comparison(attribute, operator, _):
             return (attribute, operator)
         case Not(part):
-            return ("not", shape(part))
+            return ("not", _shape(part))
         case All(parts):
-            return ("all", *map(shape, parts))
+            return ("all", *map(_shape, parts))
         case Either(parts):
-            return ("either", *map(shape, parts))
+            return ("either", *map(_shape, parts))
 
 
-def values(filter: Filter, now: datetime) -> list[object]:
-    """Returns the values that the filter's SQL binds, in its order."""
-    found: list[object] = []
+def _bound(filter: Filter) -> Iterator[object]:
     for comparison in comparisons(filter):
         match comparison:
             case Comparison(operator=Operator.ABSENT | Operator.EMPTY):
                 pass
             case Comparison(operator=Operator.PASSED):
-                found.append(now)
+                yield _NOW
             case Comparison(value=Query(match=text)):
                 if text is not None:
-                    found.append(text)
+                    yield text
             case Comparison(value=value):
-                found.append(value)
-    return found
+                yield value
 
 
 def reads_clock(filter: Filter) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from domain.errors import OverLimit, invalid
-from domain.filters import Filter, ranking
+from domain.filters import Where
 from domain.ids import parse_uuid
 from domain.text import storable
 
@@ -85,19 +85,19 @@ KEYS: Final[Mapping[str, Key]] = {
 
 
 def order_for(
-    given: Sequence[Mapping[str, object]] | None, filter: Filter, *path: str
+    given: Sequence[Mapping[str, object]] | None, where: Where, *path: str
 ) -> tuple[Order, ...]:
     """Returns the orders asked for, without repeated keys; POSITION, or RANK with a search.
 
     Args:
         given: coerced `TaskOrder`s; `field` and `direction` are the names of enum values.
-        filter: whose searches RANK measures by.
+        where: whose searches RANK measures by.
         path: where `given` stands in the arguments.
 
     Raises:
         Refused: INVALID; RANK without a search, or an unknown field.
     """
-    rank = ranking(filter)
+    rank = where.rank
     orders: dict[str, Order] = {}
     for index, item in enumerate(given or ()):
         name = str(item["field"])

@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.changes import Change
-from domain.filters import Filter
+from domain.filters import Where
 from domain.ids import TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
@@ -47,7 +47,7 @@ class TaskPage:
     """A page of a workspace's tasks, once its stream has reached `at_least`."""
 
     workspace: WorkspaceId
-    filter: Filter
+    where: Where
     orders: tuple[Order, ...]
     page: Page
     at_least: int | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from domain.changes import Fact, State
@@ -23,7 +23,7 @@ DEPTH_MAX = 20
 SUBTREE_MAX = 1_000
 
 
-class Status(Enum):
+class Status(StrEnum):
     """Where a task stands."""
 
     OPEN = "OPEN"

@@ -364,7 +364,8 @@ def _compares(tests: Row, value: Any) -> bool:
 def _operand(given: Any) -> Any:
     if isinstance(given, list):
         return [_operand(one) for one in given]
-    return UUID(given) if isinstance(given, str) else given
+    # A status is a text, too.
+    return UUID(given) if type(given) is str else given
 
 
 def _require_good_ids(wanted: Any) -> None:
@@ -375,7 +376,7 @@ def _require_good_ids(wanted: Any) -> None:
         for name, value in wanted.items():
             if name != "search":
                 _require_good_ids(value)
-    elif isinstance(wanted, str) and parse_uuid(wanted) is None:
+    elif type(wanted) is str and parse_uuid(wanted) is None:
         raise invalid("no id")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.types import TypeEngine
 
 from domain.filter_input import parse
-from domain.filters import Filter
+from domain.filters import Filter, where
 from domain.ids import TaskId, WorkspaceId
 from domain.paging import Order, Page
 from domain.tasks import Priority, Status, Task, clock_text, instant_text
@@ -133,7 +133,7 @@ def compiled(
     binds = Binds()
     tasks = task_table.alias("t")
     scope = Scope(tasks=tasks, where=tasks.c.workspace_id == binds(workspace, tasks.c.id.type))
-    return keep(task_page(binds, scope, filter, orders, page, NOW)), binds.values
+    return keep(task_page(binds, scope, where(filter), orders, page, NOW)), binds.values
 
 
 _kept: dict[Hashable, Kept] = {}
@@ -143,11 +143,12 @@ def page_statement(
     filter: Filter, orders: Sequence[Order], page: Page, workspace: WorkspaceId = WORKSPACE
 ) -> tuple[str, list[object]]:
     """Returns the page's statement with its arguments; built for the first of a shape only."""
-    shape = page_shape(filter, orders, page)
+    asked = where(filter)
+    shape = page_shape(asked, orders, page)
     if shape not in _kept:
         _kept[shape], bound = compiled(filter, orders, page, workspace)
-        assert bound == [workspace, *page_values(filter, orders, page, NOW)]
-    values = [workspace, *page_values(filter, orders, page, NOW)]
+        assert bound == [workspace, *page_values(asked, orders, page, NOW)]
+    values = [workspace, *page_values(asked, orders, page, NOW)]
     return _kept[shape].sql, [values[place] for place in _kept[shape].places]
 
 

@@ -1,12 +1,12 @@
 """What filters of tasks mean in SQL.
 
 Values are never part of the text: every function takes `bind`, which registers one value of this
-request and returns its parameter. The text depends on the shape only, so a compiled statement
-serves every request whose `matching_shape` is equal; such a request needs no building, only the
-values, which `matching_values` returns in the order of the binds.
+request and returns its parameter. The text depends on `Where.shape` only, so a compiled statement
+serves every request whose shape is equal; such a request needs no building, only `Where.values`,
+which come in the order of the binds.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -26,10 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
-from domain import filters
 from domain.filters import All, Comparison, Either, Filter, Not, Operator
 from domain.search import Query
-from domain.tasks import Status
 
 Bind: TypeAlias = Callable[[object, TypeEngine[Any]], BindParameter[Any]]
 
@@ -55,22 +53,6 @@ def matching(bind: Bind, tasks: FromClause, filter: Filter, now: datetime) -> Co
             return or_(false(), *(matching(bind, tasks, part, now) for part in parts))
 
 
-def matching_shape(filter: Filter) -> Hashable:
-    """Returns what the text of `matching` depends on."""
-    return filters.shape(filter)
-
-
-def matching_values(filter: Filter, now: datetime) -> list[object]:
-    """Returns the values that `matching` binds, in its order."""
-    return [_plain(value) for value in filters.values(filter, now)]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, Status) else value
-
-
 def _comparison(
     bind: Bind, tasks: FromClause, comparison: Comparison, now: datetime
 ) -> ColumnElement[bool]:
@@ -85,9 +67,9 @@ def _comparison(
         case Operator.FOUND:
             return _found(bind, column, value)
         case Operator.AMONG:
-            return column == any_(bind(_plain(value), ARRAY(column.type)))
+            return column == any_(bind(value, ARRAY(column.type)))
         case _:
-            return column.bool_op(_SYMBOLS[comparison.operator])(bind(_plain(value), column.type))
+            return column.bool_op(_SYMBOLS[comparison.operator])(bind(value, column.type))
 
 
 _SYMBOLS: Final = {

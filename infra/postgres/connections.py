@@ -21,12 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from domain.filter_input import parse
-from domain.filters import Filter
+from domain.filters import Where, where
 from domain.paging import Page
 from domain.reading import MEMBER_ORDER, SUBTASK_ORDER, TaskPage
 from domain.selection import Field, Selection
 from infra.postgres.building import Request, Statement, json_list, json_object, text_of
-from infra.postgres.conditions import matching, matching_values
+from infra.postgres.conditions import matching
 from infra.postgres.pages import Scope, cursor_text, page_values, task_page
 from infra.postgres.tables import INSTANT, member, task, workspace
 
@@ -34,7 +34,7 @@ from infra.postgres.tables import INSTANT, member, task, workspace
 # answer is null.
 COUNT_MAX = 100_000
 # What every list shows that has no filter of its own: the trash is left out.
-LIVE: Final[Filter] = parse(None)
+LIVE: Final[Where] = where(parse(None))
 
 # Makes the JSON of one row; given by who knows the kinds of objects.
 Node: TypeAlias = Callable[[Statement, FromClause, Selection], ColumnElement[Any]]
@@ -70,19 +70,19 @@ def tasks(statement: Statement, index: int, selection: Selection, node: Node) ->
 
     rows = task.alias()
     space = statement.bind(lambda request: asked(request).workspace, Uuid())
-    where = rows.c.workspace_id == space
-    count = _counted(statement, selection, rows, where, asked)
+    here = rows.c.workspace_id == space
+    count = _counted(statement, selection, rows, here, asked)
     parts = {"total_count": count, "seq": _seq(space)}
     if not _wants_rows(selection):
         return _object(selection, parts)
     size = statement.bind(lambda request: asked(request).page.size, BigInteger())
     statement.values.append(
-        lambda r: page_values(asked(r).filter, asked(r).orders, asked(r).page, r.now)
+        lambda r: page_values(asked(r).where, asked(r).orders, asked(r).page, r.now)
     )
     page = task_page(
         statement.register,
-        Scope(tasks=rows, where=where),
-        read.filter,
+        Scope(tasks=rows, where=here),
+        read.where,
         read.orders,
         read.page,
         statement.request.now,
@@ -166,24 +166,24 @@ def _counted(
     statement: Statement,
     selection: Selection,
     rows: FromClause,
-    where: ColumnElement[bool],
+    here: ColumnElement[bool],
     asked: Callable[[Request], TaskPage],
 ) -> ColumnElement[Any]:
     """Returns the number of rows the filter finds, where the selection wants to know."""
     if not any(field.attribute == "total_count" for field in selection.fields):
         return literal_column("NULL")
-    statement.values.append(lambda r: matching_values(asked(r).filter, r.now))
-    wanted = asked(statement.request).filter
+    statement.values.append(lambda r: asked(r).where.values(r.now))
+    wanted = asked(statement.request).where.filter
     condition = matching(statement.register, rows, wanted, statement.request.now)
-    some: Select[Any] = select(literal_column("1")).select_from(rows).where(where, condition)
+    some: Select[Any] = select(literal_column("1")).select_from(rows).where(here, condition)
     return _limited(some.limit(literal_column(str(COUNT_MAX + 1))))
 
 
 def _number(
-    statement: Statement, rows: FromClause, where: ColumnElement[bool], outer: FromClause
+    statement: Statement, rows: FromClause, here: ColumnElement[bool], outer: FromClause
 ) -> ColumnElement[Any]:
-    condition = matching(statement.register, rows, LIVE, statement.request.now)
-    some: Select[Any] = select(literal_column("1")).select_from(rows).where(where, condition)
+    condition = matching(statement.register, rows, LIVE.filter, statement.request.now)
+    some: Select[Any] = select(literal_column("1")).select_from(rows).where(here, condition)
     some = some.correlate(outer)
     return _limited(some.limit(literal_column(str(COUNT_MAX + 1))))
 

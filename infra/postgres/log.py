@@ -38,6 +38,25 @@ LEFT JOIN LATERAL ({
 ORDER BY w.id, c.seq"""  # noqa: S608 - constants only
 
 
+# Nothing where the viewer is no member; without rows where the log does not continue `after`.
+_PAGE = f"""
+SELECT w.head, w.floor, c.*
+FROM workspace w JOIN member m ON m.workspace_id = w.id AND m.user_id = $4
+LEFT JOIN LATERAL ({
+    _FOLLOWING.format(stream="w.id", after="$2", limit="$3")
+}) AS c ON $2 BETWEEN w.floor AND w.head
+WHERE w.id = $1 ORDER BY c.seq"""  # noqa: S608 - constants only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Where a stream stands, and the changes after a position, from one snapshot."""
+
+    head: int
+    floor: int
+    changes: Sequence[Change]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A stream whose head is not where the cursor is, and the next changes, if any."""
@@ -61,6 +80,16 @@ class PostgresLog:
         """See `Log.read`; large changes make a shorter page, never an empty one."""
         rows = await self._lanes.fetch(_READ, stream, after, limit)
         return [_change(row) for row in rows]
+
+    async def page(
+        self, stream: WorkspaceId, after: int, limit: int, viewer: UserId
+    ) -> Page | None:
+        """Returns what `read` does with the stream's head; None for who is no member."""
+        rows = await self._lanes.fetch(_PAGE, stream, after, limit, viewer)
+        if not rows:
+            return None
+        changes = [_change(row) for row in rows if row["seq"] is not None]
+        return Page(head=rows[0]["head"], floor=rows[0]["floor"], changes=changes)
 
     async def moved(
         self, cursors: Mapping[WorkspaceId, int], limit: int

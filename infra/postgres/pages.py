@@ -7,9 +7,12 @@ statement binds.
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
+from operator import add
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Float,
@@ -29,9 +32,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from domain.filters import Filter, ranking
+from domain.filters import Where
 from domain.paging import RANK, Cursor, Order, Page, Value, signature
-from infra.postgres.conditions import Bind, matching, matching_shape, matching_values, tsquery
+from infra.postgres.conditions import Bind, matching, tsquery
 from infra.postgres.tables import task
 
 
@@ -49,7 +52,7 @@ class Scope:
 
 
 def task_page(
-    bind: Bind, scope: Scope, filter: Filter, orders: Sequence[Order], page: Page, now: datetime
+    bind: Bind, scope: Scope, where: Where, orders: Sequence[Order], page: Page, now: datetime
 ) -> Select[Any]:
     """Returns the select of one page, and of one row more that tells whether it goes on.
 
@@ -60,15 +63,15 @@ def task_page(
       place, a `backwards` page by descending place.
     - `cursor`: the row's cursor as `domain.paging.encode` writes it.
 
-    The text depends on `page_shape(filter, orders, page)` and the scope; values are bound in the
-    order of `page_values(filter, orders, page, now)`. Use it as a subquery (or `.lateral()` with
+    The text depends on `page_shape(where, orders, page)` and the scope; values are bound in the
+    order of `page_values(where, orders, page, now)`. Use it as a subquery (or `.lateral()` with
     `scope.outer`); PostgreSQL drops the columns that nobody reads.
     """
     tasks = scope.tasks
-    wanted = and_(scope.where, matching(bind, tasks, filter, now))
+    wanted = and_(scope.where, matching(bind, tasks, where.filter, now))
     columns = {column.name: column for column in tasks.c if column.name != "search"}
     if _has_rank(orders):
-        columns["rank"] = _relevance(bind, tasks, filter).label("rank")
+        columns["rank"] = _relevance(bind, tasks, where).label("rank")
     after = _place(bind, orders, page.after)
     before = _place(bind, orders, page.before)
     limit = bind(page.size + 1, BigInteger())
@@ -78,14 +81,15 @@ def task_page(
     if stop is not None:
         wanted = and_(wanted, _beyond([term.flipped() for term in terms], stop))
     segments = [
-        _correlated(select(*columns.values()).where(wanted, *where), scope)
+        select(*columns.values())
+        .where(wanted, *within)
         .order_by(*(term.ordering() for term in by))
         .limit(limit)
-        for where, by in _segments(terms, start)
+        for within, by in _segments(terms, start)
     ]
-    rows = segments[0].subquery("page")
+    rows: FromClause = _correlated(segments[0], scope).subquery("page")
     if len(segments) > 1:
-        together = union_all(*(select(part.subquery()) for part in segments)).subquery("segments")
+        together = union_all(*map(select, _in_turn(segments, limit))).subquery("segments")
         by = _terms(dict(together.c), orders, backwards=page.backwards)
         rows = select(together).order_by(*(t.ordering() for t in by)).limit(limit).subquery("page")
     by = _terms(dict(rows.c), orders, backwards=page.backwards)
@@ -97,10 +101,10 @@ def task_page(
     )
 
 
-def page_shape(filter: Filter, orders: Sequence[Order], page: Page) -> Hashable:
+def page_shape(where: Where, orders: Sequence[Order], page: Page) -> Hashable:
     """Returns what the text of `task_page` depends on."""
     return (
-        matching_shape(filter),
+        where.shape,
         signature(orders),
         page.backwards,
         _nulls(page.after),
@@ -108,11 +112,11 @@ def page_shape(filter: Filter, orders: Sequence[Order], page: Page) -> Hashable:
     )
 
 
-def page_values(filter: Filter, orders: Sequence[Order], page: Page, now: datetime) -> list[object]:
+def page_values(where: Where, orders: Sequence[Order], page: Page, now: datetime) -> list[object]:
     """Returns the values that `task_page` binds, in its order."""
-    values = matching_values(filter, now)
+    values = where.values(now)
     if _has_rank(orders):
-        values.append(_rank_text(filter))
+        values.append(where.rank or "")
     for cursor in (page.after, page.before):
         values += [_plain(value) for value in cursor or () if value is not None]
     values.append(page.size + 1)
@@ -123,13 +127,9 @@ def _has_rank(orders: Sequence[Order]) -> bool:
     return any(order.key is RANK for order in orders)
 
 
-def _rank_text(filter: Filter) -> str:
-    return ranking(filter) or ""
-
-
-def _relevance(bind: Bind, tasks: FromClause, filter: Filter) -> ColumnElement[float]:
+def _relevance(bind: Bind, tasks: FromClause, where: Where) -> ColumnElement[float]:
     """Returns the relevance, negated; as float8, whose JSON text reads back as the same number."""
-    rank = func.ts_rank(tasks.c.search, tsquery(bind(_rank_text(filter), Text())))
+    rank = func.ts_rank(tasks.c.search, tsquery(bind(where.rank or "", Text())))
     return -cast(rank, Float(53))
 
 
@@ -158,6 +158,16 @@ class _Term:
 
     def past(self, value: ColumnElement[Any]) -> ColumnElement[bool]:
         return self.column < value if self.descending else self.column > value
+
+
+def _in_turn(segments: Sequence[Select[Any]], limit: ColumnElement[int]) -> list[CTE]:
+    """Returns the segments, each of which is read only where those before it fall short."""
+    parts: list[CTE] = []
+    for segment in segments:
+        counts = [select(func.count()).select_from(part).scalar_subquery() for part in parts]
+        needed = [reduce(add, counts) < limit] if counts else []
+        parts.append(segment.where(*needed).cte())
+    return parts
 
 
 # The values of a cursor as parameters, one a term; None stands for null.
@@ -217,48 +227,50 @@ _Segment: TypeAlias = tuple[Sequence[ColumnElement[bool]], Sequence[_Term]]
 def _segments(terms: Sequence[_Term], start: _Place | None) -> list[_Segment]:
     """Returns the rows after `start` as ranges that an index can walk, each with its order.
 
-    A range over null and other values of the first key, or one that walks the key down and the
-    id up, is none of an index: PostgreSQL would read and sort the whole workspace.
+    A range over null and other values of a key, or one that walks a key down and the id up, is
+    none of an index: PostgreSQL would read and sort the whole workspace. So is what has the first
+    key of `start` and comes after it by the next: that is a range of the next key's index, or
+    several, in the same way.
     """
     first, rest = terms[0], terms[1:]
     if first.column.name == "rank":
         # No index has it; one range reads what the search found once.
         return [([] if start is None else [_beyond(terms, start)], terms)]
     present = [replace(first, nullable=False), *rest]
-    # The order among rows whose first key is the same. PostgreSQL would do without that key, and
-    # with an order by id alone walk the primary key, which leads through every workspace.
-    equals = [replace(first, nullable=False, descending=terms[-1].descending), *rest]
-    nulls: _Segment = ([first.column.is_(None)], equals)
     if start is None:
         if first.is_natural:
             return [([], terms)]
         values: _Segment = ([first.column.is_not(None)], present)
-        return [nulls, values] if first.nulls_first else [values, nulls]
+        nulls = _equals(terms, None, None)
+        return [*nulls, values] if first.nulls_first else [values, *nulls]
     value, more = start[0], start[1:]
     if value is None:
-        segments: list[_Segment] = [([*nulls[0], _beyond(rest, more)], equals)]
+        segments = _equals(terms, None, more)
         return segments + [([first.column.is_not(None)], present)] * first.nulls_first
-    if _is_uniform(present):
+    if len(rest) == 1 and first.descending == rest[0].descending:
         segments = [([_row_beyond(present, start)], present)]
     else:
-        segments = [(_same_and_beyond(equals, start), equals), ([first.past(value)], present)]
-    return segments + [nulls] * (first.nullable and not first.nulls_first)
+        segments = [*_equals(terms, value, more), ([first.past(value)], present)]
+    if first.nullable and not first.nulls_first:
+        segments += _equals(terms, None, None)
+    return segments
 
 
-def _same_and_beyond(terms: Sequence[_Term], start: _Place) -> list[ColumnElement[bool]]:
-    """Returns the conditions that the first key is the same and the rest comes after `start`.
-
-    As ranges: an equality would take the first key out of the order, see `_segments`.
-    """
-    column, value = terms[0].column, start[0]
-    if not _is_uniform(terms):
-        return [column >= value, column <= value, _beyond(terms[1:], start[1:])]
-    bound = column >= value if terms[0].descending else column <= value
-    return [_row_beyond(terms, start), bound]
-
-
-def _is_uniform(terms: Sequence[_Term]) -> bool:
-    return not any(term.nullable for term in terms) and len({t.descending for t in terms}) == 1
+def _equals(
+    terms: Sequence[_Term], value: ColumnElement[Any] | None, more: _Place | None
+) -> list[_Segment]:
+    """Returns the rows whose first key is `value` and whose others come after `more`."""
+    first, rest = terms[0], terms[1:]
+    if len(rest) > 1:
+        same = first.column.is_(None) if value is None else first.column == value
+        return [([same, *where], by) for where, by in _segments(rest, more)]
+    # Ordered by the first key too, and ranges instead of an equality, which would take it out of
+    # the order: with one by id alone PostgreSQL walks the primary key, through every workspace.
+    by = [replace(first, nullable=False, descending=rest[0].descending), *rest]
+    if value is None:
+        return [([first.column.is_(None), *([] if more is None else [_beyond(rest, more)])], by)]
+    bound = first.column >= value if by[0].descending else first.column <= value
+    return [([_row_beyond(by, [value, *(more or ())]), bound], by)]
 
 
 def _row_beyond(terms: Sequence[_Term], start: _Place) -> ColumnElement[bool]:

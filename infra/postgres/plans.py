@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from domain.ids import UserId
 from domain.messages import ResyncReason, ResyncRequired
 from domain.paging import Page
-from domain.ports import Clock, Log
+from domain.ports import Clock
 from domain.reading import (
     ChangeSlice,
     LogPage,
@@ -28,6 +28,7 @@ from domain.selection import Selection
 from infra.postgres.building import Request, Statement, Values, json_object, text_of
 from infra.postgres.connections import LIVE
 from infra.postgres.lanes import Lanes
+from infra.postgres.log import PostgresLog
 from infra.postgres.pages import page_shape
 from infra.postgres.roots import ROOTS
 
@@ -35,9 +36,6 @@ from infra.postgres.roots import ROOTS
 SHAPES_MAX = 64
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
-_HEAD = """
-SELECT w.head, w.floor FROM workspace w JOIN member m ON m.workspace_id = w.id
-WHERE w.id = $1 AND m.user_id = $2"""
 _REACHED = """
 SELECT coalesce((
     SELECT w.head >= $3 FROM workspace w JOIN member m ON m.workspace_id = w.id
@@ -107,7 +105,7 @@ class ReadLanes:
 class PostgresReader:
     """Reads what domain.reading describes."""
 
-    def __init__(self, lanes: ReadLanes, log: Log, clock: Clock) -> None:
+    def __init__(self, lanes: ReadLanes, log: PostgresLog, clock: Clock) -> None:
         self._lanes = lanes
         self._log = log
         self._clock = clock
@@ -127,22 +125,19 @@ class PostgresReader:
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
         """See `Reader.changes`."""
-        row = await self._lanes.generic.fetchrow(_HEAD, read.workspace, viewer)
-        if row is None:
+        page = await self._log.page(read.workspace, read.after, read.first, viewer)
+        if page is None:
             return None
-        head, floor = row["head"], row["floor"]
         reason = None
-        if read.after > head:
+        if read.after > page.head:
             reason = ResyncReason.LOG_RESTORED
-        elif read.after < floor:
+        elif read.after < page.floor:
             reason = ResyncReason.LOG_PRUNED
         if reason is not None:
-            resync = ResyncRequired(seq=read.after, reason=reason, head=head)
-            return LogPage(changes=(), head=head, has_next=False, resync=resync)
-        changes = await self._log.read(read.workspace, read.after, read.first) if read.first else ()
-        last = changes[-1].seq if changes else read.after
-        # The rows were read after the head, which they may have passed.
-        return LogPage(changes=changes, head=max(head, last), has_next=last < head, resync=None)
+            resync = ResyncRequired(seq=read.after, reason=reason, head=page.head)
+            return LogPage(changes=(), head=page.head, has_next=False, resync=resync)
+        last = page.changes[-1].seq if page.changes else read.after
+        return LogPage(changes=page.changes, head=page.head, has_next=last < page.head, resync=None)
 
 
 # --- shapes --------------------------------------------------------------------------------------
@@ -150,8 +145,8 @@ class PostgresReader:
 
 def _shape(read: Row) -> Hashable:
     match read:
-        case TaskPage(filter=wanted, orders=orders, page=page, at_least=at_least):
-            return (page_shape(wanted, orders, page), at_least is None)
+        case TaskPage(where=where, orders=orders, page=page, at_least=at_least):
+            return (page_shape(where, orders, page), at_least is None)
         case OneTask(at_least=at_least) | OneWorkspace(at_least=at_least):
             return at_least is None
         case _:
@@ -163,7 +158,7 @@ def _page_shape(page: Page) -> Hashable:
 
 
 def _is_by_key(read: Row) -> bool:
-    return not isinstance(read, TaskPage) or read.filter == LIVE
+    return not isinstance(read, TaskPage) or read.where.filter == LIVE.filter
 
 
 # --- building ------------------------------------------------------------------------------------

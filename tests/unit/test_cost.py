@@ -3,6 +3,7 @@
 import pytest
 
 from domain.filter_input import parse
+from domain.filters import where
 from domain.ids import TaskId, WorkspaceId
 from domain.paging import POSITION, Order, Page
 from domain.reading import ChangeSlice, OneTask, Read, TaskPage
@@ -63,7 +64,7 @@ def test_a_selection_costs_the_objects_it_can_hold(
         (
             TaskPage(
                 workspace=WorkspaceId(WORKSPACE),
-                filter=parse(None),
+                where=where(parse(None)),
                 orders=(Order(POSITION),),
                 page=Page(size=20),
             ),

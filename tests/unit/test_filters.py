@@ -20,7 +20,7 @@ from domain.filter_input import (
     VALUES_MAX,
     parse,
 )
-from domain.filters import matches, reads_clock, shape, values
+from domain.filters import matches, reads_clock, where
 from domain.ids import TagId
 from domain.tasks import Priority, Status, Task
 from tests.task_rows import NOW, task
@@ -106,11 +106,11 @@ def test_values_come_in_one_order_and_shapes_leave_them_out() -> None:
     given = {"tags": {"any": [TAG_TEXT, TAG_TEXT]}, "not": {"priority": {"gte": "HIGH"}}}
     other = {"tags": {"any": []}, "not": {"priority": {"gte": "LOW"}}}
 
-    assert values(parse(given), NOW) == [(TAG,), Priority.HIGH]
-    assert values(parse({"isOverdue": True}), NOW) == [(Status.OPEN, Status.IN_PROGRESS), NOW]
-    assert shape(parse(given)) == shape(parse(other))
-    assert shape(parse(given)) != shape(parse({"tags": {"all": []}}))
-    assert shape(parse({"search": "a"})) != shape(parse({"search": ""}))
+    assert where(parse(given)).values(NOW) == [(TAG,), Priority.HIGH]
+    assert where(parse({"isOverdue": True})).values(NOW) == [(Status.OPEN, Status.IN_PROGRESS), NOW]
+    assert where(parse(given)).shape == where(parse(other)).shape
+    assert where(parse(given)).shape != where(parse({"tags": {"all": []}})).shape
+    assert where(parse({"search": "a"})).shape != where(parse({"search": ""})).shape
     assert hash(parse(given)) == hash(parse(dict(given)))
 
 
@@ -176,7 +176,7 @@ def test_what_is_too_large_is_over_the_limit(
 def test_instants_are_kept_in_utc() -> None:
     given = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2)))
 
-    (kept,) = values(parse({"createdAt": {"lt": given}, "isDeleted": False}), NOW)
+    (kept,) = where(parse({"createdAt": {"lt": given}, "isDeleted": False})).values(NOW)
 
     assert kept == given
     assert isinstance(kept, datetime)

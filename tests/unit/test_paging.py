@@ -9,12 +9,17 @@ import pytest
 
 from domain.errors import OverLimit, Refused
 from domain.filter_input import parse
+from domain.filters import Where, where
 from domain.paging import KEYS, POSITION, RANK, Order, Page, decode, encode, order_for, page
 
 DUE, PRIORITY = Order(KEYS["DUE"]), Order(KEYS["PRIORITY"], descending=True)
 BY_POSITION = [Order(POSITION)]
 PLACE = ("V1", UUID(int=1))
 CURSOR = encode(BY_POSITION, PLACE)
+
+
+def _where(given: dict[str, object] | None) -> Where:
+    return where(parse(given))
 
 
 def _path(refused: pytest.ExceptionInfo[Refused]) -> tuple[str, ...]:
@@ -104,23 +109,23 @@ def test_deep_nesting_is_refused() -> None:
 def test_orders_are_taken_as_given() -> None:
     given = [{"field": "DUE", "direction": "ASC"}, {"field": "PRIORITY", "direction": "DESC"}]
 
-    assert order_for(given, parse(None)) == (DUE, PRIORITY)
+    assert order_for(given, _where(None)) == (DUE, PRIORITY)
 
 
 def test_a_repeated_key_adds_nothing() -> None:
     given = [{"field": "DUE", "direction": "ASC"}, {"field": "DUE", "direction": "DESC"}]
 
-    assert order_for(given, parse(None)) == (DUE,)
+    assert order_for(given, _where(None)) == (DUE,)
 
 
 @pytest.mark.parametrize("given", [None, []])
 def test_without_orders_it_is_position_or_rank(given: list[dict[str, object]] | None) -> None:
-    assert order_for(given, parse(None)) == (Order(POSITION),)
-    assert order_for(given, parse({"search": "milk"})) == (Order(RANK),)
-    assert order_for(given, parse({"or": [{"search": "milk"}, {"isOverdue": True}]})) == (
+    assert order_for(given, _where(None)) == (Order(POSITION),)
+    assert order_for(given, _where({"search": "milk"})) == (Order(RANK),)
+    assert order_for(given, _where({"or": [{"search": "milk"}, {"isOverdue": True}]})) == (
         Order(RANK),
     )
-    assert order_for(given, parse({"not": {"search": "milk"}})) == (Order(POSITION),)
+    assert order_for(given, _where({"not": {"search": "milk"}})) == (Order(POSITION),)
 
 
 @pytest.mark.parametrize("given", [None, {"not": {"search": "milk"}}])
@@ -128,14 +133,14 @@ def test_rank_needs_a_search(given: dict[str, object] | None) -> None:
     orders = [{"field": "DUE"}, {"field": "RANK"}]
 
     with pytest.raises(Refused) as refused:
-        order_for(orders, parse(given), "orderBy")
+        order_for(orders, _where(given), "orderBy")
 
     assert _path(refused) == ("orderBy", "1", "field")
 
 
 @pytest.mark.parametrize("search", ["", "-milk"])
 def test_where_nothing_ranks_rank_orders_nothing(search: str) -> None:
-    filter_ = parse({"search": search})
+    wanted = _where({"search": search})
 
-    assert order_for([{"field": "RANK"}], filter_) == (Order(POSITION),)
-    assert order_for([{"field": "RANK"}, {"field": "DUE"}], filter_) == (DUE,)
+    assert order_for([{"field": "RANK"}], wanted) == (Order(POSITION),)
+    assert order_for([{"field": "RANK"}, {"field": "DUE"}], wanted) == (DUE,)
