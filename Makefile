@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
-PACKAGES := carillon schema resolvers domain workers infra
+PACKAGES := carillon schema resolvers domain workers infra cluster
 PLAYGROUND_SOURCES := $(shell [ -d playground ] && find playground -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*')
 
@@ -72,9 +72,14 @@ check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproj
 	for lock in requirements.txt requirements-dev.txt; do diff -u $$lock "$$fresh/$$lock" \
 		|| { echo "$$lock does not answer pyproject.toml: make lock" >&2; exit 1; }; done
 
+.PHONY: parts
+parts: setup ## Get daprd and Kafka into the cache, once (needs Go, Maven and Java)
+	@$(BIN)/python -m cluster parts
+
 .PHONY: test
 test: check ## Check, then run every test
-	$(BIN)/pytest --numprocesses 2
+	@$(MAKE) --no-print-directory parts || echo "The tests that need it are skipped, with the reason."
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: unit
 unit: setup ## Run the tests that need no server, in seconds
