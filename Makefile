@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 PACKAGES := carillon schema resolvers domain workers infra cluster
+# With the schemas of Dapr's and Strimzi's resources, which are not ours to keep; may be absent.
+VALIDATOR ?= ../shared/k8s
 PLAYGROUND_SOURCES := $(shell [ -d playground ] && find playground -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*')
 
@@ -73,7 +75,7 @@ check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproj
 		|| { echo "$$lock does not answer pyproject.toml: make lock" >&2; exit 1; }; done
 
 .PHONY: parts
-parts: setup ## Get daprd and Kafka into the cache, once (needs Go, Maven and Java)
+parts: setup ## Get Dapr and Kafka into the cache, once (needs Go, Maven and Java)
 	@$(BIN)/python -m cluster parts
 
 .PHONY: test
@@ -96,6 +98,12 @@ schema: setup ## Write schema/schema.graphql from the code
 .PHONY: docs
 docs: setup ## Write docs/settings.md from the code
 	$(BIN)/carillon settings --write
+
+.PHONY: manifests
+manifests: setup ## Render each overlay and check it (needs kubectl)
+	$(BIN)/pytest --quiet tests/contract/test_manifests.py tests/contract/test_dapr_manifests.py
+	@if [ -f $(VALIDATOR)/validate.py ]; then $(BIN)/python -m cluster validate $(VALIDATOR); \
+	else echo "No validator in $(VALIDATOR): schemas of custom resources are not checked."; fi
 
 .PHONY: migrate
 migrate: setup ## Bring the configured database to the newest schema

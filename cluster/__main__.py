@@ -1,12 +1,17 @@
-"""`python -m cluster parts`: gets daprd and Kafka once into the cache."""
+"""What `make` calls: `python -m cluster parts` and `python -m cluster validate FOLDER`."""
 
 import sys
+from pathlib import Path
 
 from cluster.parts import PARTS, PartFailed, PartMissing
+from cluster.validator import validate
 
 
-def main() -> int:
-    """Returns the exit code: a part whose tools are missing is left out, and that is no failure."""
+def parts() -> int:
+    """Gets Dapr and Kafka once into the cache.
+
+    Returns the exit code: a part whose tools are missing is left out, and that is no failure.
+    """
     code = 0
     for part in PARTS:
         try:
@@ -22,4 +27,10 @@ def main() -> int:
     return code
 
 
-sys.exit(main())
+match sys.argv[1:]:
+    case ["parts"]:
+        sys.exit(parts())
+    case ["validate", folder]:
+        sys.exit(validate(Path(folder)))
+    case _:
+        sys.exit(__doc__)
