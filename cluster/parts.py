@@ -1,4 +1,4 @@
-"""The parts that are not Python: daprd, built from Go modules, and Kafka, fetched by Maven.
+"""The parts that are not Python: Dapr, built from Go modules, and Kafka, fetched by Maven.
 
 `make parts` gets both once into the cache; whoever only uses them asks `found`.
 """
@@ -30,7 +30,7 @@ class Part:
 
     Attributes:
         name: as people call it, with its version.
-        cache_name: its folder's, in front of the key.
+        cache_name: its folder's, in front of the key; another one, when `make` does something else.
         keyed_by: the files that decide its content.
         build_tools: programs that make it.
         run_tools: programs it cannot run without.
@@ -90,7 +90,7 @@ TOOLS = {
     "mvn": "Maven (on Debian: apt-get install maven)",
     "java": "a Java runtime, 17 or newer (on Debian: apt-get install default-jre-headless)",
 }
-GO_MOD = HERE / "daprd" / "go.mod"
+GO_MOD = HERE / "dapr" / "go.mod"
 POM = HERE / "kafka" / "pom.xml"
 
 
@@ -104,16 +104,17 @@ DAPR_VERSION = _version(GO_MOD, r"github\.com/dapr/dapr v(\S+)")
 KAFKA_VERSION = _version(POM, r"<kafka>(.+)</kafka>")
 
 
-def _build_daprd(folder: Path) -> None:
+def _build_dapr(folder: Path) -> None:
     """Dapr's own go.mod has `replace` lines, which `go install` refuses: ours repeats them."""
     _run(
         GO_MOD.parent,
         *("env", "CGO_ENABLED=0", "go", "build"),
-        *("-trimpath", "-buildvcs=false", "-o", str(folder / "daprd")),
+        *("-trimpath", "-buildvcs=false", "-o", str(folder)),
         # `stablecomponents` lacks name resolution by sqlite, which one machine needs.
         *("-tags", "allcomponents"),
         *("-ldflags", f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={DAPR_VERSION}"),
         "github.com/dapr/dapr/cmd/daprd",
+        "github.com/dapr/dapr/cmd/sentry",
     )
 
 
@@ -134,13 +135,13 @@ def _run(folder: Path, *command: str) -> None:
         )
 
 
-DAPRD = Part(
-    name=f"daprd {DAPR_VERSION}",
-    cache_name="daprd",
+DAPR = Part(
+    name=f"Dapr {DAPR_VERSION}",
+    cache_name="dapr",
     keyed_by=(GO_MOD, GO_MOD.with_name("go.sum")),
     build_tools=("go",),
     duration="about 10 minutes on two cores",
-    make=_build_daprd,
+    make=_build_dapr,
 )
 KAFKA = Part(
     name=f"Kafka {KAFKA_VERSION}",
@@ -151,4 +152,4 @@ KAFKA = Part(
     duration="half a minute",
     make=_fetch_kafka,
 )
-PARTS = (DAPRD, KAFKA)
+PARTS = (DAPR, KAFKA)
