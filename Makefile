@@ -105,6 +105,15 @@ manifests: setup ## Render each overlay and check it (needs kubectl)
 	@if [ -f $(VALIDATOR)/validate.py ]; then $(BIN)/python -m cluster validate $(VALIDATOR); \
 	else echo "No validator in $(VALIDATOR): schemas of custom resources are not checked."; fi
 
+.PHONY: image
+image: ## Build the image carillon:local and see it serve (needs Docker)
+	docker build --tag carillon:local .
+	@box=$$(docker run --detach --publish 127.0.0.1::8000 carillon:local); \
+	trap 'docker rm --force "$$box" >/dev/null' EXIT; \
+	url=http://$$(docker port "$$box" 8000/tcp)/readyz; \
+	for _ in {1..60}; do curl --fail --silent "$$url" && exit; sleep 1; done; \
+	docker logs "$$box"; exit 1
+
 .PHONY: migrate
 migrate: setup ## Bring the configured database to the newest schema
 	$(BIN)/carillon migrate
