@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
 from cluster.parts import KAFKA
-from cluster.processes import Program, StartFailed, free_ports
+from cluster.processes import Program, StartFailed, free_ports, guarded
 
 HERE = Path(__file__).parent / "kafka"
 # Two cores start it in 3 to 10 s; the rest is patience with a busy machine.
@@ -23,6 +23,8 @@ JAVA = (
     *("java", "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC"),
     # The second compiler costs more start than a test run ever wins back.
     *("-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
+    # Counters for jps and jstat, in a folder that all JVMs of a user share.
+    "-XX:-UsePerfData",
     f"-Dlog4j2.configurationFile={(HERE / 'log4j2.xml').as_uri()}",
 )
 
@@ -44,10 +46,10 @@ class Kafka:
         self._folder = folder
         self._controller = controller
         self._behind = dict(zip(doors, behind, strict=True))
-        self._jars = f"{KAFKA.found()}/*"
+        self._java = (*JAVA, f"-Djava.io.tmpdir={folder}", "-cp", f"{KAFKA.found()}/*")
         self._properties = folder / "server.properties"
         folder.mkdir(parents=True, exist_ok=True)
-        command = [*JAVA, "-cp", self._jars, "kafka.Kafka", str(self._properties)]
+        command = [*self._java, "kafka.Kafka", str(self._properties)]
         self._program = Program("kafka", command, folder=folder, env={})
 
     def behind(self, door: int) -> int:
@@ -148,7 +150,7 @@ class Kafka:
         words = ("format", "--standalone", "--cluster-id", cluster, "--config", str(properties))
         done = await asyncio.to_thread(
             subprocess.run,
-            [*JAVA, "-cp", self._jars, "kafka.tools.StorageTool", *words],
+            guarded([*self._java, "kafka.tools.StorageTool", *words]),
             cwd=self._folder,
             capture_output=True,
             text=True,

@@ -197,12 +197,13 @@ async def test_the_api_calls_what_a_worker_offers_and_nothing_else_of_it(
     worker = f"invoke/{NOTIFICATIONS.id}/method"
     offered = f"{INVOKE_PREFIX}echo"
     route = NOTIFICATIONS.subscriptions[Topic.REMINDERS]
+    event = {"id": str(uuid4())}
     async with sidecar_of(API) as api:
-        allowed = await ask(api, "POST", f"{worker}{offered}")
+        allowed = await ask(api, "POST", f"{worker}{offered}", event)
         refused = [
-            await ask(api, "POST", f"{worker}{route}"),
-            await ask(api, "POST", f"{worker}{INVOKE_PREFIX}..{route}"),
-            await ask(relay_sidecar, "POST", f"{worker}{offered}"),
+            await ask(api, "POST", f"{worker}{route}", event),
+            await ask(api, "POST", f"{worker}{INVOKE_PREFIX}..{route}", event),
+            await ask(relay_sidecar, "POST", f"{worker}{offered}", event),
         ]
 
     assert allowed.status_code == 200, allowed.text
