@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import httpx
-
+from cluster.health import answering
 from cluster.parts import DAPR
 from cluster.processes import Program, free_ports
 
@@ -52,14 +51,7 @@ class Sentry:
         Raises:
             StartFailed: with its last words.
         """
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-
-            async def answers() -> bool:
-                try:
-                    return (await client.get(self._health)).status_code == 200
-                except httpx.TransportError:
-                    return False
-
+        async with answering(self._health, 200) as answers:
             await self._program.start(answers, within=START_MAX_S)
 
     async def stop(self) -> None:

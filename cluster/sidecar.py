@@ -1,19 +1,16 @@
 """One daprd on the loopback, beside one app."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from cluster.health import answering
 from cluster.parts import DAPR
 from cluster.processes import Program, free_ports
 from cluster.resources import Resources
 from cluster.sentry import TRUST_DOMAIN, Sentry
 from workers.routes import HEALTH_PATH
 
-# It begins within 2 s; a broker that is away makes it wait as long as pubsub's initTimeout.
+# It begins within 2 s, or ends: it waits neither for a broker nor for a database that is away.
 START_MAX_S = 60.0
 # Longer than its own --dapr-graceful-shutdown-seconds.
 STOP_MAX_S = 10.0
@@ -87,9 +84,9 @@ class Sidecar:
         """Returns once an app can publish, read state and secrets; its app need not run yet.
 
         Raises:
-            StartFailed: with its last words.
+            StartFailed: with its last words; as when broker or database do not answer.
         """
-        async with _answering(f"{self.url}/v1.0/healthz/outbound") as answers:
+        async with answering(f"{self.url}/v1.0/healthz/outbound", 204) as answers:
             await self._program.start(answers, within=START_MAX_S)
 
     async def ready(self) -> None:
@@ -98,7 +95,7 @@ class Sidecar:
         Raises:
             StartFailed: its app does not answer, or it ended; with its last words.
         """
-        async with _answering(f"{self.url}/v1.0/healthz") as answers:
+        async with answering(f"{self.url}/v1.0/healthz", 204) as answers:
             await self._program.until(answers, within=READY_MAX_S)
 
     async def stop(self) -> None:
@@ -127,17 +124,3 @@ class Sidecar:
             *("--app-health-probe-interval", "1", "--app-health-probe-timeout", "500"),
             *("--app-health-threshold", "2", "--dapr-graceful-shutdown-seconds", "5"),
         ]
-
-
-@asynccontextmanager
-async def _answering(url: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """Yields what asks a health endpoint, over one client; health needs no token."""
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-
-        async def answers() -> bool:
-            try:
-                return (await client.get(url)).status_code == 204
-            except httpx.TransportError:
-                return False
-
-        yield answers
