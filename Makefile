@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 PACKAGES := carillon schema resolvers domain workers infra cluster
-# With the schemas of Dapr's and Strimzi's resources, which are not ours to keep; may be absent.
+# Checks with data of others, as the schemas of Dapr's and Strimzi's resources; may be absent.
 VALIDATOR ?= ../shared/k8s
 PLAYGROUND_SOURCES := $(shell [ -d playground ] && find playground -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*')
@@ -113,6 +113,11 @@ image: ## Build the image carillon:local and see it serve (needs Docker)
 	url=http://$$(docker port "$$box" 8000/tcp)/readyz; \
 	for _ in {1..60}; do curl --fail --silent "$$url" && exit; sleep 1; done; \
 	docker logs "$$box"; exit 1
+
+.PHONY: check-image
+check-image: playground ## Build the image without a registry and run it hardened (needs root)
+	@if [ -f $(VALIDATOR)/image/build_image.sh ]; then .ci/check-image $(VALIDATOR)/image; \
+	else echo "No build_image.sh in $(VALIDATOR)/image: the image is not checked."; fi
 
 .PHONY: migrate
 migrate: setup ## Bring the configured database to the newest schema
