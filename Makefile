@@ -11,7 +11,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
-PACKAGES := carillon schema resolvers domain workers infra
+PACKAGES := carillon schema resolvers domain workers infra cluster
+# Checks with data of others, as the schemas of Dapr's and Strimzi's resources; may be absent.
+VALIDATOR ?= ../shared/k8s
 PLAYGROUND_SOURCES := $(shell [ -d playground ] && find playground -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*')
 
@@ -72,9 +74,14 @@ check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproj
 	for lock in requirements.txt requirements-dev.txt; do diff -u $$lock "$$fresh/$$lock" \
 		|| { echo "$$lock does not answer pyproject.toml: make lock" >&2; exit 1; }; done
 
+.PHONY: parts
+parts: setup ## Get Dapr and Kafka into the cache, once (needs Go, Maven and Java)
+	@$(BIN)/python -m cluster parts
+
 .PHONY: test
 test: check ## Check, then run every test
-	$(BIN)/pytest --numprocesses 2
+	@$(MAKE) --no-print-directory parts || echo "The tests that need it are skipped, with the reason."
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: unit
 unit: setup ## Run the tests that need no server, in seconds
@@ -91,6 +98,26 @@ schema: setup ## Write schema/schema.graphql from the code
 .PHONY: docs
 docs: setup ## Write docs/settings.md from the code
 	$(BIN)/carillon settings --write
+
+.PHONY: manifests
+manifests: setup ## Render each overlay and check it (needs kubectl)
+	$(BIN)/pytest --quiet tests/contract/test_manifests.py tests/contract/test_dapr_manifests.py
+	@if [ -f $(VALIDATOR)/validate.py ]; then $(BIN)/python -m cluster validate $(VALIDATOR); \
+	else echo "No validator in $(VALIDATOR): schemas of custom resources are not checked."; fi
+
+.PHONY: image
+image: ## Build the image carillon:local and see it serve (needs Docker)
+	docker build --tag carillon:local .
+	@box=$$(docker run --detach --publish 127.0.0.1::8000 carillon:local); \
+	trap 'docker rm --force "$$box" >/dev/null' EXIT; \
+	url=http://$$(docker port "$$box" 8000/tcp)/readyz; \
+	for _ in {1..60}; do curl --fail --silent "$$url" && exit; sleep 1; done; \
+	docker logs "$$box"; exit 1
+
+.PHONY: check-image
+check-image: playground ## Build the image without a registry and run it hardened (needs root)
+	@if [ -f $(VALIDATOR)/image/build_image.sh ]; then .ci/check-image $(VALIDATOR)/image; \
+	else echo "No build_image.sh in $(VALIDATOR)/image: the image is not checked."; fi
 
 .PHONY: migrate
 migrate: setup ## Bring the configured database to the newest schema

@@ -67,3 +67,18 @@ def test_the_locks_agree(pytestconfig: pytest.Config) -> None:
     shipped, developed = pins("requirements.txt"), pins("requirements-dev.txt")
 
     assert shipped.items() <= developed.items()
+
+
+def test_the_image_holds_the_packages_of_the_wheel_and_runs_as_nobody_else(
+    project: dict[str, Any], pytestconfig: pytest.Config
+) -> None:
+    dockerfile = (pytestconfig.rootpath / "Dockerfile").read_text()
+    ignored = (pytestconfig.rootpath / ".dockerignore").read_text().splitlines()
+    wheel = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+
+    copied = set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE))
+
+    assert copied == wheel == set(PACKAGES)
+    assert {f"!{package}" for package in wheel} <= set(ignored)
+    # The user of kustomize/components/hardening.
+    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == ["10001:10001"]
