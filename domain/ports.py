@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -185,7 +185,7 @@ class Log(Protocol):
         """Returns where each of the streams stands; absent ones are left out."""
         ...
 
-    async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
+    async def read(self, stream: UUID, after: int, limit: int) -> Sequence[Change]:
         """Returns the changes that follow `after`, in order, at most `limit`."""
         ...
 
@@ -195,4 +195,24 @@ class Access(Protocol):
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
         """Returns the user's role there, None for a stranger or where there is no such place."""
+        ...
+
+
+class StateStore(Protocol):
+    """Small texts that replicas share and that expire; losing one costs time, never truth."""
+
+    async def get(self, key: str) -> str | None:
+        """Returns the value, None where there is none or it has expired.
+
+        Raises:
+            Unavailable: the store did not answer.
+        """
+        ...
+
+    async def put(self, key: str, value: str, keep: timedelta) -> None:
+        """Keeps the value for so long.
+
+        Raises:
+            Unavailable: the store did not answer.
+        """
         ...

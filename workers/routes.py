@@ -5,10 +5,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from domain.outbox import Topic
 
 HEALTH_PATH = "/healthz"
 READINESS_PATH = "/readyz"
+METRICS_PATH = "/metrics"
 # Whatever one process asks of another lies under it: access control allows nothing else. What is
 # refused there is answered with 200 and said in the body: to daprd any 4xx is a failure, and after
 # some of them it lets no call through. All of it can be asked twice, for daprd tries again.
@@ -20,14 +22,6 @@ STATE_STORE = "state"
 SECRET_STORE = "secrets"  # noqa: S105 - its name
 # One secret of the store, whose keys are named as the settings are: CARILLON_DATABASE_URL, ...
 SECRET = "carillon"  # noqa: S105 - its name
-
-
-class Topic(StrEnum):
-    """What the relay publishes the log to, keyed by stream."""
-
-    TASK_EVENTS = "task-events"
-    AUDIT_LOGS = "audit-logs"
-    REMINDERS = "reminders"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

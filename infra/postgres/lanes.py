@@ -8,10 +8,12 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import asyncpg
 
@@ -86,6 +88,22 @@ class LaneOptions:
         }
 
 
+class Statements(Protocol):
+    """Where statements run: on any lane, or in one transaction."""
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """Returns the first value of the first row, None without rows."""
+        ...
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Returns the first row, None without rows."""
+        ...
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Returns all rows."""
+        ...
+
+
 class Lanes:
     """Runs each statement on the first free lane; waiters go in order.
 
@@ -153,18 +171,37 @@ class Lanes:
         await self.close()
 
     async def fetchval(self, sql: str, *args: object) -> Any:
-        """Returns the first value of the first row, None without rows."""
+        """See `Statements.fetchval`."""
         return await self._run(asyncpg.Connection.fetchval, sql, args)
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
-        """Returns the first row, None without rows."""
+        """See `Statements.fetchrow`."""
         row: asyncpg.Record | None = await self._run(asyncpg.Connection.fetchrow, sql, args)
         return row
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
-        """Returns all rows."""
+        """See `Statements.fetch`."""
         rows: list[asyncpg.Record] = await self._run(asyncpg.Connection.fetch, sql, args)
         return rows
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Statements]:
+        """Yields one lane in a transaction, which commits at the end of the block.
+
+        An exception in the block rolls back. One of the commit leaves open whether it was done.
+        """
+        if self._closed:
+            raise Unavailable("The service is stopping.")
+        connection = await self._take()
+        begin = self._begin if self._options.pooler else "BEGIN"
+        try:
+            await self._on(connection, asyncpg.Connection.execute, begin)
+            yield _Transaction(partial(self._on, connection))
+            await self._on(connection, asyncpg.Connection.execute, "COMMIT")
+        except BaseException:
+            self._spawn(self._mend(connection, "ROLLBACK"))
+            raise
+        self._give(connection)
 
     async def _run(self, how: _How, sql: str, args: tuple[object, ...]) -> Any:
         if self._closed:
@@ -174,35 +211,41 @@ class Lanes:
             if self._options.pooler:
                 result = await self._in_transaction(connection, how, sql, args)
             else:
-                result = await how(connection, sql, *args)
+                result = await self._on(connection, how, sql, *args)
         except asyncio.CancelledError:
             # asyncpg cancels the statement on the server; until then nobody gets this lane.
-            self._spawn(self._mend(connection))
-            raise
-        except _FAILED as error:
-            if isinstance(error, _LOST) or connection.is_closed():
-                self._lose(connection)
-                raise Unavailable("The connection to the database was lost.") from error
-            self._give(connection)
-            if isinstance(error, _TOO_LONG):
-                raise Unavailable("The database took too long; try again.") from error
+            self._spawn(self._mend(connection, "ROLLBACK" if self._options.pooler else "SELECT 1"))
             raise
         except BaseException:
-            self._give(connection)
+            if connection in self._open:
+                self._give(connection)
             raise
         self._give(connection)
         return result
 
+    async def _on(self, connection: asyncpg.Connection, how: _How, *args: object) -> Any:
+        """Runs a statement on a connection that is taken; one that is lost is let go."""
+        try:
+            return await how(connection, *args)
+        except _FAILED as error:
+            if isinstance(error, _LOST) or connection.is_closed():
+                self._lose(connection)
+                raise Unavailable("The connection to the database was lost.") from error
+            if isinstance(error, _TOO_LONG):
+                raise Unavailable("The database took too long; try again.") from error
+            raise
+
     async def _in_transaction(
         self, connection: asyncpg.Connection, how: _How, sql: str, args: tuple[object, ...]
     ) -> Any:
-        await connection.execute(self._begin)
+        await self._on(connection, asyncpg.Connection.execute, self._begin)
         try:
-            result = await how(connection, sql, *args)
-        except asyncpg.PostgresError:
-            await connection.execute("ROLLBACK")
+            result = await self._on(connection, how, sql, *args)
+        except (asyncpg.PostgresError, Unavailable):
+            if connection in self._open:
+                await self._on(connection, asyncpg.Connection.execute, "ROLLBACK")
             raise
-        await connection.execute("COMMIT")
+        await self._on(connection, asyncpg.Connection.execute, "COMMIT")
         return result
 
     async def _take(self) -> asyncpg.Connection:
@@ -267,10 +310,13 @@ class Lanes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _mend(self, connection: asyncpg.Connection) -> None:
+    async def _mend(self, connection: asyncpg.Connection, statement: str) -> None:
+        """Gives a connection back once it has left what it was doing; nothing for a lost one."""
+        if connection not in self._open:
+            return
         try:
             async with asyncio.timeout(MEND_WAIT_S):
-                await connection.execute("ROLLBACK" if self._options.pooler else "SELECT 1")
+                await connection.execute(statement)
         except _FAILED:
             self._lose(connection)
         except asyncio.CancelledError:
@@ -313,6 +359,27 @@ class Lanes:
             "json", schema="pg_catalog", format="binary", encoder=_encoded, decoder=bytes
         )
         return connection
+
+
+class _Transaction:
+    """The statements of one transaction; `run` knows the connection."""
+
+    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+        self._run = run
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """See `Statements.fetchval`."""
+        return await self._run(asyncpg.Connection.fetchval, sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """See `Statements.fetchrow`."""
+        row: asyncpg.Record | None = await self._run(asyncpg.Connection.fetchrow, sql, *args)
+        return row
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """See `Statements.fetch`."""
+        rows: list[asyncpg.Record] = await self._run(asyncpg.Connection.fetch, sql, *args)
+        return rows
 
 
 def _encoded(value: str | bytes) -> bytes:

@@ -3,22 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from domain.changes import Change
 from domain.ids import ChangeId, UserId, WorkspaceId
 from domain.ports import Head
-from infra.postgres.lanes import Lanes
+from infra.postgres.lanes import Statements
 
 # Rows of one read, whatever the caller asks for: payloads reach 900 kB, and a reader needs no
 # more than it can send. The first row always comes, or a large one would stop its stream.
 READ_MAX_BYTES = 1_048_576
 
-_COLUMNS = "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace"
+COLUMNS = "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace"
 # octet_length knows the size of a stored text without fetching it.
 _FOLLOWING = f"""
-    SELECT {_COLUMNS} FROM (
+    SELECT {COLUMNS} FROM (
         SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) - octet_length(payload) AS earlier
         FROM (SELECT * FROM change WHERE stream = {{stream}} AND seq > {{after}}
               ORDER BY seq LIMIT {{limit}}) AS rows
@@ -68,7 +69,7 @@ class Moved:
 class PostgresLog:
     """Reads changes in their order."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Statements) -> None:
         self._lanes = lanes
 
     async def heads(self, streams: Sequence[WorkspaceId]) -> Mapping[WorkspaceId, Head]:
@@ -76,10 +77,10 @@ class PostgresLog:
         rows = await self._lanes.fetch(_HEADS, list(streams))
         return {row["id"]: Head(head=row["head"], floor=row["floor"]) for row in rows}
 
-    async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
+    async def read(self, stream: UUID, after: int, limit: int) -> Sequence[Change]:
         """See `Log.read`; large changes make a shorter page, never an empty one."""
         rows = await self._lanes.fetch(_READ, stream, after, limit)
-        return [_change(row) for row in rows]
+        return [change_of(row) for row in rows]
 
     async def page(
         self, stream: WorkspaceId, after: int, limit: int, viewer: UserId
@@ -88,25 +89,24 @@ class PostgresLog:
         rows = await self._lanes.fetch(_PAGE, stream, after, limit, viewer)
         if not rows:
             return None
-        changes = [_change(row) for row in rows if row["seq"] is not None]
+        changes = [change_of(row) for row in rows if row["seq"] is not None]
         return Page(head=rows[0]["head"], floor=rows[0]["floor"], changes=changes)
 
-    async def moved(
-        self, cursors: Mapping[WorkspaceId, int], limit: int
-    ) -> Mapping[WorkspaceId, Moved]:
+    async def moved(self, cursors: Mapping[UUID, int], limit: int) -> Mapping[UUID, Moved]:
         """Returns the streams that are not at their cursor, each with its next changes."""
         rows = await self._lanes.fetch(_MOVED, list(cursors), list(cursors.values()), limit)
-        changes: dict[WorkspaceId, list[Change]] = {}
-        heads: dict[WorkspaceId, int] = {}
+        changes: dict[UUID, list[Change]] = {}
+        heads: dict[UUID, int] = {}
         for row in rows:
             heads[row["moved"]] = row["head"]
             found = changes.setdefault(row["moved"], [])
             if row["seq"] is not None:
-                found.append(_change(row))
+                found.append(change_of(row))
         return {stream: Moved(head=heads[stream], changes=changes[stream]) for stream in heads}
 
 
-def _change(row: asyncpg.Record) -> Change:
+def change_of(row: asyncpg.Record) -> Change:
+    """Returns a row of COLUMNS as a change."""
     return Change(
         id=ChangeId(row["id"]),
         stream=row["stream"],

@@ -5,10 +5,9 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.ids import WorkspaceId
 from domain.ports import Command, Needs, Seen, Writes
 from infra.postgres.flush import FLUSH, argument, refusal
-from infra.postgres.lanes import Lanes
+from infra.postgres.lanes import Statements
 from infra.postgres.load import look, seen
 
 
@@ -17,11 +16,11 @@ class PostgresStore:
 
     def __init__(
         self,
-        reads: Lanes,
-        writes: Lanes,
+        reads: Statements,
+        writes: Statements,
         *,
         new_id: Callable[[], UUID],
-        committed: Callable[[WorkspaceId, int], None],
+        committed: Callable[[UUID, int], None],
     ) -> None:
         self._reads = reads
         self._writes = writes

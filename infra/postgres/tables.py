@@ -217,3 +217,55 @@ idempotency = Table(
     Column("at", INSTANT, nullable=False),
 )
 Index(None, idempotency.c.at)
+
+# A user's own stream of reminders and notifications; made by its first change.
+user_stream = Table(
+    "user_stream",
+    metadata,
+    Column("id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("head", BigInteger, nullable=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("floor", BigInteger, nullable=False, server_default="0"),
+    Column("floor_hash", LargeBinary, nullable=False),
+)
+
+# How far each consumer of the log is in each stream: topics that are published, and workers.
+# Rows change all the time and nothing but their key is indexed: they move within their page.
+position = Table(
+    "position",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 50},
+)
+
+# Changes that a consumer could not apply and went past; `carillon redrive` runs them again.
+parked = Table(
+    "parked",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", INSTANT, nullable=False),
+)
+
+# Work that one process does at a time, by the database's clock.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Uuid, nullable=False),
+    Column("until", INSTANT, nullable=False),
+)
+
+# Small values that replicas share and that expire: the state store where there is no sidecar.
+state = Table(
+    "state",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+)
+Index(None, state.c.expires_at)

@@ -1,0 +1,178 @@
+"""A worker's answers mean to its sidecar what they shall: taken, again, or not yours to ask."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from domain.errors import Unavailable, invalid
+from domain.events import Delivered, Malformed
+from workers.app import TOKEN_HEADER, Worker, WorkerApplication
+from workers.deliveries import deliveries
+
+TOKEN = {TOKEN_HEADER: "secret"}
+
+
+class Calls:
+    """What reached the worker, and what it shall answer."""
+
+    def __init__(self) -> None:
+        self.bodies: list[object] = []
+        self.failure: Exception | None = None
+        self.why: str | None = None
+
+    async def take(self, body: bytes) -> None:
+        self._note(body)
+
+    async def tick(self) -> None:
+        self._note("tick")
+
+    async def call(self, given: Any) -> object:
+        self._note(given)
+        return {"echo": given}
+
+    async def ready(self) -> str | None:
+        return self.why
+
+    def _note(self, what: object) -> None:
+        self.bodies.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def application(calls: Calls) -> WorkerApplication:
+    return WorkerApplication(
+        Worker(
+            events={"/events/task-events": calls.take},
+            ticks={"/checker": calls.tick},
+            calls={"preview": calls.call},
+            ready=calls.ready,
+            metrics=lambda: (b"up 1\n", "text/plain"),
+            token="secret",
+        )
+    )
+
+
+@pytest.fixture
+async def http(application: WorkerApplication) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://worker") as http:
+        yield http
+
+
+async def test_an_event_is_taken_or_delivered_again_and_never_dropped(
+    http: httpx.AsyncClient, calls: Calls
+) -> None:
+    taken = await http.post("/events/task-events", content=b"{}", headers=TOKEN)
+    assert (taken.status_code, taken.json(), calls.bodies) == (200, {"status": "SUCCESS"}, [b"{}"])
+
+    for failure in (Unavailable("away"), OSError("away"), RuntimeError("a bug")):
+        calls.failure = failure
+        again = await http.post("/events/task-events", content=b"{}", headers=TOKEN)
+        assert again.status_code == 500
+        assert "bug" not in again.text
+
+
+async def test_a_tick_runs_and_one_that_fails_is_told(
+    http: httpx.AsyncClient, calls: Calls
+) -> None:
+    assert (await http.options("/checker")).status_code == 200
+    assert calls.bodies == []
+    assert (await http.post("/checker", headers=TOKEN)).status_code == 200
+    assert calls.bodies == ["tick"]
+
+    calls.failure = RuntimeError("a bug")
+    assert (await http.post("/checker", headers=TOKEN)).status_code == 500
+
+
+async def test_a_call_answers_json_and_its_refusals_are_typed(
+    http: httpx.AsyncClient, calls: Calls
+) -> None:
+    answer = await http.post("/invoke/preview", json={"a": 1}, headers=TOKEN)
+    assert (answer.status_code, answer.json()) == (200, {"result": {"echo": {"a": 1}}})
+
+    calls.failure = invalid("Write a rule.", "rule")
+    refused = await http.post("/invoke/preview", json={}, headers=TOKEN)
+    assert refused.status_code == 200
+    assert refused.json()["problems"] == [
+        {"code": "INVALID", "field": ["rule"], "message": "Write a rule."}
+    ]
+
+    calls.failure = Unavailable("away")
+    assert (await http.post("/invoke/preview", json={}, headers=TOKEN)).status_code == 503
+    malformed = await http.post("/invoke/preview", content=b"{", headers=TOKEN)
+    assert malformed.json()["problems"][0]["message"] == "The body is not JSON."
+
+
+@pytest.mark.parametrize("path", ["/events/task-events", "/checker", "/invoke/preview"])
+@pytest.mark.parametrize("headers", [{}, {TOKEN_HEADER: "wrong"}, {TOKEN_HEADER: ""}])
+async def test_nobody_but_the_sidecar_may(
+    http: httpx.AsyncClient, calls: Calls, path: str, headers: dict[str, str]
+) -> None:
+    answer = await http.post(path, json={}, headers=headers)
+
+    assert answer.status_code == 403
+    assert calls.bodies == []
+
+
+async def test_health_readiness_and_metrics_need_no_token(
+    http: httpx.AsyncClient, calls: Calls, application: WorkerApplication
+) -> None:
+    assert (await http.get("/healthz")).status_code == 200
+    assert (await http.get("/readyz")).status_code == 200
+    assert (await http.get("/metrics")).text == "up 1\n"
+    assert (await http.get("/dapr/subscribe")).json() == []
+
+    calls.why = "The sidecar is not ready."
+    waiting = await http.get("/readyz")
+    assert (waiting.status_code, waiting.text) == (503, "The sidecar is not ready.\n")
+    assert (await http.get("/healthz")).status_code == 200
+
+    calls.why = None
+    await application.stop()
+    assert (await http.get("/readyz")).status_code == 503
+    assert (await http.post("/events/task-events", headers=TOKEN)).status_code == 200
+
+
+async def test_what_cannot_be_read_becomes_a_dead_letter_with_the_reason() -> None:
+    letters: list[tuple[bytes, str]] = []
+    taken: list[Delivered] = []
+
+    class Letters:
+        down = False
+
+        async def put(self, body: bytes, reason: str) -> None:
+            if self.down:
+                raise ConnectionError
+            letters.append((body, reason))
+
+    class Taker:
+        name = "work"
+
+        async def take(self, delivered: Delivered) -> None:
+            taken.append(delivered)
+
+    def read(body: bytes) -> Delivered:
+        if body == b"junk":
+            raise Malformed("It is junk.")
+        return Delivered(stream=UUID(int=1), seq=1, version=1, change=None)
+
+    dead = Letters()
+    take = deliveries(Taker(), dead, read)
+
+    await take(b"good")
+    await take(b"junk")
+    dead.down = True
+    with pytest.raises(ConnectionError):
+        await take(b"junk")
+
+    assert [one.seq for one in taken] == [1]
+    assert letters == [(b"junk", "It is junk.")]
