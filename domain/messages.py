@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
+from uuid import UUID
 
 from domain.changes import Change
-from domain.ids import WorkspaceId
 
 
 class ResyncReason(Enum):
@@ -36,7 +36,7 @@ Message: TypeAlias = Change | CaughtUp | ResyncRequired
 
 
 class Sink(Protocol):
-    """Where an event source delivers one workspace's changes."""
+    """Where an event source delivers one stream's changes."""
 
     def append(self, changes: Sequence[Change]) -> None:
         """Takes the changes that follow the last ones: in order, without a gap, not empty."""
@@ -51,16 +51,16 @@ class Sink(Protocol):
 
 
 class EventSource(Protocol):
-    """Brings committed changes of the workspaces that somebody listens to."""
+    """Brings committed changes of the streams that somebody listens to."""
 
-    def follow(self, workspace: WorkspaceId, after: int, sink: Sink) -> None:
+    def follow(self, stream: UUID, after: int, sink: Sink) -> None:
         """Delivers to `sink` every change after `after`, from now until `unfollow`."""
         ...
 
-    def unfollow(self, workspace: WorkspaceId) -> None:
+    def unfollow(self, stream: UUID) -> None:
         """Stops delivering; what is on its way is dropped."""
         ...
 
-    def hint(self, workspace: WorkspaceId, seq: int) -> None:
+    def hint(self, stream: UUID, seq: int) -> None:
         """Learns that `seq` is committed; a lost hint costs time, never a change."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine
+from uuid import UUID
 
 from domain.access import Viewer
 from domain.ids import UserId, WorkspaceId
@@ -55,9 +56,9 @@ class Hub:
         subscription.start(after)
         return subscription
 
-    def committed(self, workspace: WorkspaceId, seq: int) -> None:
+    def committed(self, stream: UUID, seq: int) -> None:
         """Learns that this process has committed `seq`, so that nobody waits for the poll."""
-        self._events.hint(workspace, seq)
+        self._events.hint(stream, seq)
 
     def memberships(self) -> set[tuple[UserId, WorkspaceId]]:
         """Returns who listens to which workspace."""

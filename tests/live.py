@@ -145,8 +145,8 @@ class MemoryLog:
     """Implements Log, Access and the tail's source; `down` makes it unreachable."""
 
     def __init__(self) -> None:
-        self.changes: dict[WorkspaceId, list[Change]] = {}
-        self.floors: dict[WorkspaceId, int] = {}
+        self.changes: dict[UUID, list[Change]] = {}
+        self.floors: dict[UUID, int] = {}
         self.members: set[tuple[UserId, WorkspaceId]] = set()
         self.down = False
         self.reads = 0
@@ -193,7 +193,7 @@ class MemoryLog:
     def restore(self, workspace: WorkspaceId, head: int) -> None:
         self.changes[workspace] = [c for c in self.changes[workspace] if c.seq <= head]
 
-    def head(self, workspace: WorkspaceId) -> int:
+    def head(self, workspace: UUID) -> int:
         rows = self.changes[workspace]
         return rows[-1].seq if rows else self.floors[workspace]
 
@@ -205,13 +205,11 @@ class MemoryLog:
         }
         return await self._answered(found)
 
-    async def read(self, stream: WorkspaceId, after: int, limit: int) -> Sequence[Change]:
+    async def read(self, stream: UUID, after: int, limit: int) -> Sequence[Change]:
         found = [change for change in self.changes[stream] if change.seq > after][:limit]
         return await self._answered(found)
 
-    async def moved(
-        self, cursors: Mapping[WorkspaceId, int], limit: int
-    ) -> Mapping[WorkspaceId, Moved]:
+    async def moved(self, cursors: Mapping[UUID, int], limit: int) -> Mapping[UUID, Moved]:
         found = {
             stream: Moved(
                 head=self.head(stream),
@@ -240,21 +238,21 @@ class ManualEvents(EventSource):
     """Delivers when it is told to."""
 
     def __init__(self, log: MemoryLog) -> None:
-        self.sinks: dict[WorkspaceId, Sink] = {}
+        self.sinks: dict[UUID, Sink] = {}
         self._log = log
-        self._cursors: dict[WorkspaceId, int] = {}
+        self._cursors: dict[UUID, int] = {}
 
-    def follow(self, workspace: WorkspaceId, after: int, sink: Sink) -> None:
-        self.sinks[workspace] = sink
-        self._cursors[workspace] = after
+    def follow(self, stream: UUID, after: int, sink: Sink) -> None:
+        self.sinks[stream] = sink
+        self._cursors[stream] = after
 
-    def unfollow(self, workspace: WorkspaceId) -> None:
-        self.sinks.pop(workspace, None)
+    def unfollow(self, stream: UUID) -> None:
+        self.sinks.pop(stream, None)
 
-    def hint(self, workspace: WorkspaceId, seq: int) -> None:
-        self.deliver(workspace)
+    def hint(self, stream: UUID, seq: int) -> None:
+        self.deliver(stream)
 
-    def deliver(self, workspace: WorkspaceId) -> None:
+    def deliver(self, workspace: UUID) -> None:
         after = self._cursors[workspace]
         changes = [change for change in self._log.changes[workspace] if change.seq > after]
         if changes:

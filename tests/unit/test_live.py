@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from uuid import UUID
 
 import pytest
 
@@ -389,9 +390,7 @@ async def test_what_was_read_for_who_has_left_is_dropped() -> None:
     class Held(MemoryLog):
         gate = asyncio.Event()
 
-        async def moved(
-            self, cursors: Mapping[WorkspaceId, int], limit: int
-        ) -> Mapping[WorkspaceId, Moved]:
+        async def moved(self, cursors: Mapping[UUID, int], limit: int) -> Mapping[UUID, Moved]:
             found = await super().moved(cursors, limit)
             await self.gate.wait()
             return found
