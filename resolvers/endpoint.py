@@ -19,6 +19,7 @@ from domain.errors import DomainError, OverLimit, Unauthenticated
 from resolvers.execution import Caller, NotByGet, Operations
 from resolvers.failures import failure
 from resolvers.negotiation import EVENTS, HTML, JSON, RESPONSE, is_json, preferred
+from resolvers.persisted import asks
 from resolvers.responses import Rejected, encoded
 from resolvers.sender import Receive, Scope, Send
 from resolvers.streams import Authenticate, Opened
@@ -213,7 +214,9 @@ def _checked(payload: object) -> Mapping[str, Any]:
         raise _Refusal(400, "Send one operation a request.")
     if not isinstance(payload, dict):
         raise _Refusal(400, "Send an object with `query`.")
-    if not isinstance(payload.get("query"), str):
+    # A text may be left out where its hash stands in for it.
+    named = asks(payload.get("extensions")) and payload.get("query") is None
+    if not named and not isinstance(payload.get("query"), str):
         raise _Refusal(400, "Send the document as the text `query`.")
     if not isinstance(payload.get("operationName"), str | None):
         raise _Refusal(400, "`operationName` is a text.")

@@ -26,6 +26,7 @@ from resolvers.cost import COST_MAX
 from resolvers.documents import Documents, Invalid, Operation
 from resolvers.executable import make_executable
 from resolvers.failures import TooCostly, failure
+from resolvers.persisted import PersistedQueries, PersistedQueryNotFound, asks
 from resolvers.preparation import Asked, Preparation, Root
 from resolvers.reads import REACH_WAIT_S, RootReads
 from resolvers.responses import Rejected, encoded, response
@@ -72,9 +73,11 @@ class Operations:
         schema: strawberry.Schema,
         reader: Reader,
         use: UseCases,
+        persisted: PersistedQueries,
         *,
         reach_wait_s: float = REACH_WAIT_S,
     ) -> None:
+        self._persisted = persisted
         self._core = schema._schema  # noqa: SLF001 - Strawberry shows it under no other name
         self._reader = reader
         self._use = use
@@ -91,7 +94,7 @@ class Operations:
             Rejected: nothing was executed.
             NotByGet: `only_reads`, and it is no query.
         """
-        operation, inputs = self._operation(caller, payload)
+        operation, inputs = await self._operation(caller, payload)
         if only_reads and operation.kind is not OperationType.QUERY:
             raise NotByGet
         if operation.kind is OperationType.SUBSCRIPTION:
@@ -102,7 +105,7 @@ class Operations:
     async def subscribe(self, caller: Caller, payload: Mapping[str, Any]) -> Opened:
         """Returns a subscription's stream, another operation's response, or what is wrong."""
         try:
-            operation, inputs = self._operation(caller, payload)
+            operation, inputs = await self._operation(caller, payload)
             work = _work(caller, operation, inputs)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return _stream(caller, work)
@@ -110,14 +113,23 @@ class Operations:
         except Rejected as rejected:
             return rejected.errors
 
-    def _operation(self, caller: Caller, payload: Mapping[str, Any]) -> tuple[Operation, Values]:
+    async def _operation(
+        self, caller: Caller, payload: Mapping[str, Any]
+    ) -> tuple[Operation, Values]:
         inputs = payload.get("variables") or {}
+        name = payload.get("operationName")
         try:
-            return self._documents.operation(payload["query"], payload.get("operationName")), inputs
+            if not asks(payload.get("extensions")):
+                return self._documents.operation(payload["query"], name), inputs
+            text = await self._persisted.text(payload)
+            operation = self._documents.operation(text, name)
+            if caller.viewer is not None:
+                await self._persisted.keep(payload, text)
         except Invalid as invalid:
             raise _rejected(caller, *invalid.faults) from invalid
-        except OverLimit as fault:
+        except (OverLimit, GraphQLError, PersistedQueryNotFound) as fault:
             raise _rejected(caller, fault) from fault
+        return operation, inputs
 
     async def _run(self, caller: Caller, work: _Work) -> bytes:
         if not work.preparation.is_read:

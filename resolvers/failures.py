@@ -12,6 +12,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from resolvers.persisted import PersistedQueryNotFound
 from resolvers.streams import Error
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (TooCostly, "TOO_COSTLY"),
     (Unavailable, "UNAVAILABLE"),
     (Refused, "MALFORMED"),
+    (PersistedQueryNotFound, "PERSISTED_QUERY_NOT_FOUND"),
 )
 
 

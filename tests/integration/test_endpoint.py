@@ -19,9 +19,11 @@ from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
+from infra.postgres.state import PostgresStateStore
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Operations
 from resolvers.negotiation import EVENTS, JSON, RESPONSE
+from resolvers.persisted import PersistedQueries
 from resolvers.sender import Receive, Scope, Send
 from resolvers.streams import Opened
 from schema.context import UseCases
@@ -57,7 +59,9 @@ async def endpoint(world: World, database_url: str) -> AsyncIterator[HttpEndpoin
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), SystemClock()
         )
         yield HttpEndpoint(
-            operations=Operations(build(), reader, cast("UseCases", None)),
+            operations=Operations(
+                build(), reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(lanes))
+            ),
             authenticate=authenticate,
             events=events,
             page=page,

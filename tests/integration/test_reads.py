@@ -21,8 +21,10 @@ from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import SHAPES_MAX, PostgresRead, PostgresReader, ReadLanes
+from infra.postgres.state import PostgresStateStore
 from resolvers.documents import DOCUMENTS_MAX, Documents
 from resolvers.execution import Caller, Operations
+from resolvers.persisted import PersistedQueries
 from resolvers.responses import Rejected
 from resolvers.streams import Stream
 from schema.context import UseCases
@@ -64,7 +66,13 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         lanes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=2)))
         log = PostgresLog(lanes)
         reader = PostgresReader(ReadLanes(generic=lanes, custom=lanes), log, SystemClock())
-        operations = Operations(build(), reader, cast("UseCases", None), reach_wait_s=1.0)
+        operations = Operations(
+            build(),
+            reader,
+            cast("UseCases", None),
+            PersistedQueries(PostgresStateStore(lanes)),
+            reach_wait_s=1.0,
+        )
         yield Setting(world, reader, operations, bob, log)
 
 

@@ -29,8 +29,10 @@ from domain.workspaces import Role, User
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
+from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.failures import failure
+from resolvers.persisted import PersistedQueries
 from resolvers.responses import Rejected
 from schema.context import UseCases
 from tests.documents import Documents
@@ -272,7 +274,9 @@ async def world(database_url: str) -> AsyncIterator[World]:
         schema = build()
         core = schema._schema
         # Queries ask for no use case.
-        operations = Operations(schema, reader, cast("UseCases", None))
+        operations = Operations(
+            schema, reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(generic))
+        )
         documents = Documents(core, Random(0), _pools(facts))
         yield World(operations, facts, plain(build()._schema, facts), documents)
 
