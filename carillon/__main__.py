@@ -7,11 +7,15 @@ import time
 import zoneinfo
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from carillon import settings_page
 from carillon.settings import Settings
+
+if TYPE_CHECKING:
+    from carillon.serve import Process
 
 # What a command answers when it could not do its work.
 FAILED = 1
@@ -44,12 +48,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    serve = _command(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
-    serve.epilog = settings_page.plain()
-    serve.formatter_class = argparse.RawDescriptionHelpFormatter
-    serve.add_argument("--host", help="address to listen on (CARILLON_HOST)")
-    serve.add_argument("--port", type=int, help="TCP port to listen on (CARILLON_PORT)")
+    serve = _process(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
     _data_dir(serve)
+    _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
     _data_dir(_command(commands, "doctor", "Check database, migrations and logs", _doctor))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
@@ -75,6 +76,20 @@ def _command(
     return parser
 
 
+def _process(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace, float], int],
+) -> argparse.ArgumentParser:
+    parser = _command(commands, name, text, run)
+    parser.epilog = settings_page.plain()
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--host", help="address to listen on (CARILLON_HOST)")
+    parser.add_argument("--port", type=int, help="TCP port to listen on (CARILLON_PORT)")
+    return parser
+
+
 def _data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, help="data folder (CARILLON_DATA_DIR)")
 
@@ -91,11 +106,24 @@ def _settings_of(given: argparse.Namespace) -> Settings:
 
 
 def _serve(given: argparse.Namespace, since: float) -> int:
-    from carillon import serve, telemetry  # noqa: PLC0415 - the other commands start faster
+    from carillon.processes import API  # noqa: PLC0415 - the other commands start faster
+
+    return _served(API, given, since)
+
+
+def _relay(given: argparse.Namespace, since: float) -> int:
+    from carillon.processes import RELAY  # noqa: PLC0415 - see _serve
+
+    return _served(RELAY, given, since)
+
+
+def _served(process: "Process", given: argparse.Namespace, since: float) -> int:
+    from carillon import serve, telemetry  # noqa: PLC0415 - see _serve
 
     settings = _settings_of(given)
     telemetry.configure(settings)
-    return _telling(lambda: serve.serve(settings, since=since))
+    telemetry.measure()
+    return _telling(lambda: serve.serve(process, settings, since=since))
 
 
 def _migrate(given: argparse.Namespace, _since: float) -> int:
@@ -146,12 +174,13 @@ def _telling(run: Callable[[], int]) -> int:
     """Runs; what an operator can mend is told in one line, not as a traceback."""
     from carillon.database import NotMigrated  # noqa: PLC0415 - see _serve
     from carillon.serve import PortTaken  # noqa: PLC0415 - see _serve
+    from carillon.settings import NotConfigured  # noqa: PLC0415 - see _serve
     from domain.errors import Unavailable  # noqa: PLC0415 - see _serve
     from infra.postgres.data_folder import EmbeddedError  # noqa: PLC0415 - see _serve
 
     try:
         return run()
-    except (EmbeddedError, NotMigrated, PortTaken, Unavailable, OSError) as error:
+    except (EmbeddedError, NotConfigured, NotMigrated, PortTaken, Unavailable, OSError) as error:
         sys.stderr.write(f"carillon: {error}\n")
         return FAILED
 

@@ -9,8 +9,6 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import Unavailable
-
 PLAYGROUND = Path(__file__).parents[1] / "playground" / "dist"
 # The editor writes its styles inline; everything else comes from files of ours.
 PAGE_HEADERS = {
@@ -29,16 +27,25 @@ The API itself works: send GraphQL by POST to this address.
 
 # Its `send` is the server's own coroutine function, which ours may drive by hand.
 Endpoint: TypeAlias = Callable[[Scope, Receive, Any], Awaitable[None]]
-Check: TypeAlias = Callable[[], Awaitable[object]]
+# Tells why requests cannot be served now, None when they can.
+Ready: TypeAlias = Callable[[], Awaitable[str | None]]
 
 
 class Api:
     """Sends each request where it belongs; the path of GraphQL comes first and costs nothing."""
 
-    def __init__(self, *, graphql: Endpoint, sockets: Endpoint, check: Check) -> None:
+    def __init__(
+        self,
+        *,
+        graphql: Endpoint,
+        sockets: Endpoint,
+        ready: Ready,
+        metrics: Callable[[], tuple[bytes, str]],
+    ) -> None:
         self._graphql = graphql
+        self._metrics = metrics
         self._sockets = sockets
-        self._check = check
+        self._ready = ready
         self._files = _Playground(PLAYGROUND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +69,9 @@ class Api:
             response = PlainTextResponse("ok\n")
         elif path == "/readyz":
             response = await self._readiness()
+        elif path == "/metrics":
+            body, media_type = self._metrics()
+            response = Response(body, media_type=media_type)
         elif path == "/":
             response = Response(status_code=307, headers={"Location": "/graphql"})
         else:
@@ -69,11 +79,8 @@ class Api:
         await response(scope, receive, send)
 
     async def _readiness(self) -> Response:
-        try:
-            await self._check()
-        except Unavailable as error:
-            return PlainTextResponse(f"{error}\n", 503)
-        return PlainTextResponse("ready\n")
+        why = await self._ready()
+        return PlainTextResponse("ready\n") if why is None else PlainTextResponse(f"{why}\n", 503)
 
 
 async def page(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,17 +1,23 @@
-"""Settings become adapters, adapters become use cases; the only place that knows all of them."""
+"""Settings become adapters, adapters become use cases: what `carillon serve` is composed of."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from uuid import UUID
 
 from starlette.types import Receive, Scope, Send
 
+from carillon import telemetry
 from carillon.api import Api, page
+from carillon.database import Database
 from carillon.graphql import build
+from carillon.running import readiness, running
+from carillon.secrets import sidecar_of
 from carillon.settings import Settings
+from domain.outbox import Topic
+from domain.ports import StateStore
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
@@ -19,31 +25,40 @@ from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 from infra.clock import SystemClock
+from infra.dapr.sidecar import Sidecar
+from infra.dapr.state import DaprStateStore
 from infra.ids import uuid7
+from infra.kafka.connection import KafkaOptions
+from infra.kafka.tail import KafkaTail, Listener
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
+from infra.postgres.hints import HintListener, HintSender
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
+from infra.postgres.state import PostgresStateStore
 from infra.postgres.store import PostgresStore
-from infra.postgres.tail import PostgresTail
+from infra.postgres.tail import POLL_S, PostgresTail
 from infra.tokens import JwtTokens
-from infra.wire import Wire
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
+from resolvers.persisted import PersistedQueries
 from resolvers.sockets import Limits, Sockets
 from resolvers.sse import ServerSentEvents
+from resolvers.streams import Authenticate
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
+from workers.routes import STATE_STORE
 
-WEBSOCKET_PROTOCOL = Wire
 # Reads and writes go on lanes of their own, so that waits for locks starve no read. The embedded
 # server allows 60 connections.
 READ_LANES = 6
 WRITE_LANES = 6
 LIVE_LANES = 4
+# Behind Kafka the heads are compared only for what it may have lost.
+BEHIND_KAFKA_POLL_S = 2.0
 
 
 class Application:
@@ -62,50 +77,70 @@ class Application:
         await self._sockets.stop()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Connections:
+    """The lanes, and the sidecar where there is one."""
+
+    generic: Lanes
+    custom: Lanes
+    writes: Lanes
+    live: Lanes
+    sidecar: Sidecar | None
+
+
+class _Events:
+    """How this process learns what was committed, here and elsewhere, and tells others."""
+
+    def __init__(self, settings: Settings, found: Database, live: Lanes) -> None:
+        self.tail = PostgresTail(PostgresLog(live))
+        self.kafka = _kafka_tail(settings, self.tail)
+        # On a database of its own this process is alone: nobody waits for its hints.
+        self._hints = HintSender(live) if settings.database_url is not None else None
+        # The brokers bring what others commit; without them, hints do.
+        alone = settings.database_url is None or self.kafka is not None
+        self._direct_url = None if alone else found.direct_url
+
+    def committed(self, stream: UUID, seq: int) -> None:
+        """Learns what this process has committed."""
+        self.tail.hint(stream, seq)
+        if self._hints is not None:
+            self._hints.committed(stream, seq)
+
+    def works(self) -> list[Coroutine[None, None, None]]:
+        """Returns what has to run all the time."""
+        works = [self.tail.run()]
+        if self._hints is not None:
+            works.append(self._hints.run())
+        if self._direct_url is not None:
+            works.append(HintListener(self._direct_url, self.tail.hint).run())
+        if self.kafka is not None:
+            works.append(self.kafka.run())
+        return works
+
+
 @asynccontextmanager
-async def application(settings: Settings, url: str) -> AsyncIterator[Application]:
+async def application(settings: Settings, found: Database) -> AsyncIterator[Application]:
     """Yields the application over a migrated database; what it opened is closed with it.
 
     Raises:
         Unavailable: the database cannot be reached.
     """
     async with AsyncExitStack() as stack:
-
-        async def lanes(options: LaneOptions) -> Lanes:
-            return await stack.enter_async_context(
-                Lanes(url, replace(options, pooler=settings.database_pooler))
-            )
-
-        generic = await lanes(
-            LaneOptions(size=READ_LANES, name="carillon read", plans="force_generic_plan")
-        )
-        custom = await lanes(
-            LaneOptions(size=READ_LANES, name="carillon search", plans="force_custom_plan")
-        )
-        writes = await lanes(
-            LaneOptions(size=WRITE_LANES, name="carillon write", plans="force_generic_plan")
-        )
-        live = await lanes(LaneOptions(size=LIVE_LANES, name="carillon live"))
-        log = PostgresLog(live)
-        tail = PostgresTail(log)
-        hub = Hub(log=log, access=PostgresAccess(live), events=tail)
+        to = await _connections(stack, settings, found)
+        clock = SystemClock()
+        events = _Events(settings, found, to.live)
+        hub = Hub(log=PostgresLog(to.live), access=PostgresAccess(to.live), events=events.tail)
         sockets = Sockets(
             hub,
             Limits(sockets=settings.sockets_max, sockets_a_user=settings.sockets_per_user_max),
         )
-        clock = SystemClock()
         lifetimes = Lifetimes(
             access=timedelta(minutes=settings.access_token_minutes),
             session=timedelta(days=settings.session_days),
         )
-        poll = AccessPoll(live, clock, token_lifetime=lifetimes.access)
+        poll = AccessPoll(to.live, clock, token_lifetime=lifetimes.access)
         await poll.step(sockets)
         tokens = _tokens(settings)
-        authenticator = Authenticator(tokens, clock, poll.is_revoked)
-        store = PostgresStore(generic, writes, new_id=uuid7, committed=hub.committed)
-        mutations = Mutations(store, clock)
-        passwords = Argon2Passwords()
-        stack.callback(passwords.close)
         issuer = SessionIssuer(
             tokens=tokens,
             clock=clock,
@@ -113,45 +148,106 @@ async def application(settings: Settings, url: str) -> AsyncIterator[Application
             new_id=uuid7,
             new_secret=lambda: secrets.token_urlsafe(32),
         )
+        passwords = Argon2Passwords()
+        stack.callback(passwords.close)
+        store = PostgresStore(to.generic, to.writes, new_id=uuid7, committed=events.committed)
+        mutations = Mutations(store, clock)
         use = UseCases(
             accounts=AccountService(
-                store, PostgresAccounts(writes), passwords, issuer, poll.revoke
+                store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )
-        reader = PostgresReader(ReadLanes(generic=generic, custom=custom), log, clock)
-        operations = Operations(build(), reader, use)
+        lanes = ReadLanes(generic=to.generic, custom=to.custom)
+        reader = PostgresReader(lanes, PostgresLog(to.live), clock)
+        persisted = PersistedQueries(_state(to))
+        operations = Operations(build(), reader, use, persisted)
+        authenticate = Authenticator(tokens, clock, poll.is_revoked).authenticate
+
+        ready = readiness(to.generic, to.sidecar)
+
+        async def check() -> str | None:
+            if events.kafka is not None and not events.kafka.was_placed:
+                return "The topics are not being read yet."
+            return await ready()
+
         api = Api(
             graphql=HttpEndpoint(
                 operations=operations,
-                authenticate=authenticator.authenticate,
+                authenticate=authenticate,
                 events=ServerSentEvents(sockets),
                 page=page,
                 body_max_bytes=settings.body_max_bytes,
             ),
-            sockets=WebSocketEndpoint(
-                sockets=sockets,
-                authenticate=authenticator.authenticate,
-                subscribe=lambda viewer, payload: operations.subscribe(
-                    Caller(viewer=viewer), payload
-                ),
-                allowed_origins=settings.allowed_origins,
-                limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
-            ),
-            check=lambda: generic.fetchval("SELECT 1"),
+            sockets=_websocket(settings, sockets, authenticate, operations),
+            ready=check,
+            metrics=telemetry.metrics,
         )
-        running = [asyncio.create_task(work) for work in (tail.run(), poll.run(sockets))]
+        await stack.enter_async_context(running(*events.works(), poll.run(sockets)))
         try:
             yield Application(api, sockets)
         finally:
             await sockets.stop()
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _connections(stack: AsyncExitStack, settings: Settings, found: Database) -> _Connections:
+    async def lanes(options: LaneOptions) -> Lanes:
+        pooled = replace(options, pooler=settings.database_pooler)
+        return await stack.enter_async_context(Lanes(found.url, pooled))
+
+    return _Connections(
+        generic=await lanes(
+            LaneOptions(size=READ_LANES, name="carillon read", plans="force_generic_plan")
+        ),
+        custom=await lanes(
+            LaneOptions(size=READ_LANES, name="carillon search", plans="force_custom_plan")
+        ),
+        writes=await lanes(
+            LaneOptions(size=WRITE_LANES, name="carillon write", plans="force_generic_plan")
+        ),
+        live=await lanes(LaneOptions(size=LIVE_LANES, name="carillon live")),
+        sidecar=None
+        if settings.dapr_url is None
+        else await stack.enter_async_context(sidecar_of(settings)),
+    )
+
+
+def _state(to: _Connections) -> StateStore:
+    if to.sidecar is None:
+        return PostgresStateStore(to.live)
+    return DaprStateStore(to.sidecar, STATE_STORE)
+
+
+def _websocket(
+    settings: Settings, sockets: Sockets, authenticate: Authenticate, operations: Operations
+) -> WebSocketEndpoint:
+    return WebSocketEndpoint(
+        sockets=sockets,
+        authenticate=authenticate,
+        subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
+        allowed_origins=settings.allowed_origins,
+        limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+    )
+
+
+def _kafka_tail(settings: Settings, tail: PostgresTail) -> KafkaTail | None:
+    """Returns what brings changes from the brokers, if there are any."""
+    if settings.kafka_servers is None:
+        return None
+    options = KafkaOptions(
+        servers=settings.kafka_servers,
+        ca_file=settings.kafka_ca_file,
+        cert_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+    )
+    listener = Listener(
+        offer=tail.offer, placed=lambda placed: tail.pace(BEHIND_KAFKA_POLL_S if placed else POLL_S)
+    )
+    return KafkaTail(options, (Topic.TASK_EVENTS, Topic.REMINDERS), listener)
 
 
 def _tokens(settings: Settings) -> JwtTokens:
-    assert settings.token_secret is not None  # noqa: S101 - `with_secret` has seen to it
+    assert settings.token_secret is not None  # noqa: S101 - `with_token_secret` has seen to it
     return JwtTokens(settings.token_secret.get_secret_value().encode())

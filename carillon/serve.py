@@ -1,4 +1,7 @@
-"""`carillon serve`: database, migrations, the application, and a web server around it."""
+"""One process from its first signal handler to its last connection's end: a web server around it.
+
+The server answers from the start: alive, and not ready while what the process needs is awaited.
+"""
 
 import asyncio
 import logging
@@ -7,14 +10,20 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import uvicorn
 import uvloop
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
-from carillon.compose import WEBSOCKET_PROTOCOL, Application, application
-from carillon.database import database, migrated
-from carillon.settings import Settings, unknown, with_secret
+from carillon.database import Database, database, migrated
+from carillon.secrets import with_secrets
+from carillon.settings import Settings, unknown, with_token_secret
+from infra.wire import Wire
+from resolvers.streams import problem
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +32,36 @@ class PortTaken(Exception):
     """The address cannot be listened on; the message says why and what to do."""
 
 
-def serve(settings: Settings, *, since: float) -> int:
+class Application(Protocol):
+    """What a process serves."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
+        """Serves one request or socket."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends what does not end by itself, such as streams; called before the server stops."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A kind of process: what it is composed of, and where it listens unless told otherwise.
+
+    `path` is what people open; None where only programs call it.
+    """
+
+    name: str
+    port: int
+    compose: Callable[[Settings, Database], AbstractAsyncContextManager[Application]]
+    path: str | None = None
+
+
+def serve(process: Process, settings: Settings, *, since: float) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code.
 
     Args:
+        process: what to run.
         settings: of this process.
         since: `time.monotonic()` when the command began, for the line that tells readiness.
 
@@ -34,20 +69,24 @@ def serve(settings: Settings, *, since: float) -> int:
         PortTaken: another program listens on the port.
         EmbeddedError: our own PostgreSQL does not start.
         NotMigrated: the database lacks migrations that cannot be run from here.
+        NotConfigured: a setting that is needed was not given.
         OSError: the database or the data folder cannot be reached.
     """
     for name in unknown():
         log.warning("settings.unknown", extra={"variable": name})
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(settings, since).run())
+        return runner.run(_Run(process, settings, since).run())
 
 
-class _Process:
-    """One run of the server, from the first signal handler to the last connection's end."""
+class _Run:
+    """One run of a process."""
 
-    def __init__(self, settings: Settings, since: float) -> None:
+    def __init__(self, process: Process, settings: Settings, since: float) -> None:
+        self._process = process
         self._settings = settings
         self._since = since
+        self._port = settings.port or process.port
+        self._door = _Door()
         self._server: _Server | None = None
         self._code = 0
 
@@ -65,21 +104,33 @@ class _Process:
         return self._code
 
     async def _work(self) -> None:
-        listener = _bound(self._settings.host, self._settings.port)
-        settings = with_secret(self._settings)
+        listener = _bound(self._settings.host, self._port)
         with listener:
-            async with database(settings, on_death=self._database_died) as found:
-                await migrated(found)
-                async with application(settings, found.url) as app:
-                    self._server = _Server(_config(settings, app), app, self._ready)
-                    await self._server.serve([listener])
+            server = _Server(_config(self._settings, self._door), self._door.stop)
+            serving = asyncio.create_task(server.serve([listener]))
+            try:
+                await self._serve(server, serving)
+            finally:
+                server.should_exit = True
+                await serving
         log.info("server.stopped")
+
+    async def _serve(self, server: "_Server", serving: asyncio.Task[None]) -> None:
+        settings = with_token_secret(await with_secrets(self._settings))
+        async with database(settings, on_death=self._database_died) as found:
+            await migrated(found)
+            async with self._process.compose(settings, found) as application:
+                self._door.open(application)
+                self._server = server
+                self._ready()
+                await asyncio.shield(serving)
 
     def _ready(self) -> None:
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         took_s = time.monotonic() - self._since
-        url = f"http://{host}:{self._settings.port}/graphql"
-        sys.stdout.write(f"Carillon is ready at {url} ({took_s:.1f} s)\n")
+        place = f"http://{host}:{self._port}{self._process.path or ''}"
+        name = "Carillon" if self._process.path else f"Carillon's {self._process.name}"
+        sys.stdout.write(f"{name} is ready at {place} ({took_s:.1f} s)\n")
         sys.stdout.flush()
 
     def _stop(self, work: asyncio.Task[None]) -> None:
@@ -99,33 +150,62 @@ class _Process:
             self._server.should_exit = True
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, and with a word when it is ready."""
+_SOON = {"Retry-After": "1"}
 
-    def __init__(self, config: uvicorn.Config, app: Application, ready: Callable[[], None]) -> None:
+
+class _Door:
+    """Answers for the application until there is one."""
+
+    def __init__(self) -> None:
+        self._application: Application | None = None
+
+    def open(self, application: Application) -> None:
+        """Lets everybody in."""
+        self._application = application
+
+    async def stop(self) -> None:
+        """Asks the application to end its streams, if there is one."""
+        if self._application is not None:
+            await self._application.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request or socket."""
+        if self._application is not None:
+            await self._application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+        elif scope["path"] == "/healthz":
+            await PlainTextResponse("ok\n")(scope, receive, send)
+        elif scope["path"] == "/graphql":
+            answer = {"errors": [problem("UNAVAILABLE", "The service is starting; try again.")]}
+            await JSONResponse(answer, 503, _SOON)(scope, receive, send)
+        else:
+            await PlainTextResponse("starting\n", 503, _SOON)(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers."""
+
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Any]) -> None:
         super().__init__(config)
-        self._app = app
-        self._ready = ready
+        self._before_shutdown = before_shutdown
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Streams do not end by themselves: each is told before the server waits for the rest.
-        await self._app.stop()
+        await self._before_shutdown()
         await super().shutdown(sockets)
 
 
-def _config(settings: Settings, app: Application) -> uvicorn.Config:
+def _config(settings: Settings, app: _Door) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
-        ws=WEBSOCKET_PROTOCOL,
+        ws=Wire,
         # Compression costs three times the CPU and memory of a delivered event.
         ws_per_message_deflate=False,
         ws_max_size=settings.body_max_bytes,

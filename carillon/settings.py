@@ -3,9 +3,10 @@
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -68,7 +69,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="Address to listen on. The default is heard on this machine only.",
     )
-    port: int = Field(default=8000, ge=1, le=65_535, description="TCP port to listen on.")
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="TCP port to listen on. Unset: 8000 for the API, 8001 for the notifications"
+        " worker, 8002 for the recurrence worker, 8003 for the relay.",
+    )
     log_format: LogFormat = Field(
         default_factory=default_log_format,
         description="`console` for people, `json` for programs. Unset: console on a terminal.",
@@ -124,6 +131,48 @@ class Settings(BaseSettings):
         default=100, ge=1, description="Open live connections of one person to this process."
     )
 
+    dapr_url: str | None = Field(
+        default=None,
+        description="HTTP address of this process's Dapr sidecar, as `http://127.0.0.1:3500`. Set:"
+        " the relay publishes through it, and replicas share state in its state store.",
+    )
+    dapr_api_token: SecretStr | None = Field(
+        default=None, description="What the sidecar wants to see from us, if anything."
+    )
+    app_api_token: SecretStr | None = Field(
+        default=None,
+        description="What the sidecar shows us (`APP_API_TOKEN` of Dapr). Set: workers take events,"
+        " ticks and calls with it only.",
+    )
+    secret_store: str | None = Field(
+        default=None,
+        description="Name of a Dapr secret store whose secret `carillon` holds settings that are"
+        " secrets, by their names, as `CARILLON_TOKEN_SECRET`. The environment wins over it.",
+    )
+    kafka_servers: str | None = Field(
+        default=None,
+        description="Kafka brokers as `host:port`, comma-separated. Set: changes of other replicas"
+        " arrive from the topics, and the log is polled seldom.",
+    )
+    kafka_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the brokers' certificates. Set: the"
+        " connection is encrypted.",
+    )
+    kafka_cert_file: Path | None = Field(
+        default=None, description="PEM file of our own certificate, where the brokers want one."
+    )
+    kafka_key_file: Path | None = Field(
+        default=None, description="PEM file of its key. Unset: it is in the certificate's file."
+    )
+
+    @field_validator("dapr_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in {"http", "https"}:
+            raise ValueError("must begin with http://")
+        return url
+
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
@@ -162,27 +211,62 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
-        if self.database_url is None:
-            if self.database_direct_url is not None or self.database_pooler:
-                raise ValueError(
-                    "CARILLON_DATABASE_DIRECT_URL and _POOLER need CARILLON_DATABASE_URL"
-                )
-        elif self.token_secret is None:
-            raise ValueError(
-                "CARILLON_TOKEN_SECRET is needed beside CARILLON_DATABASE_URL, for all replicas"
-                " share it: openssl rand -hex 32"
-            )
+        given = self.database_url is not None or self.secret_store is not None
+        if not given and (self.database_direct_url is not None or self.database_pooler):
+            raise ValueError("CARILLON_DATABASE_DIRECT_URL and _POOLER need CARILLON_DATABASE_URL")
+        if self.secret_store is not None and self.dapr_url is None:
+            raise ValueError("CARILLON_SECRET_STORE needs CARILLON_DAPR_URL")
         return self
 
+    def with_secrets(self, found: Mapping[str, str]) -> "Settings":
+        """Returns the settings with secrets that the environment does not have.
 
-def with_secret(settings: Settings) -> Settings:
+        Args:
+            found: by variable, as `CARILLON_TOKEN_SECRET`; others than our secrets are left alone.
+
+        Raises:
+            ValidationError: a secret is not what its setting wants.
+        """
+        names = {f"{PREFIX}{name}".upper(): name for name in SECRETS}
+        missing = {
+            names[key]: value
+            for key, value in found.items()
+            if key in names and getattr(self, names[key]) is None
+        }
+        return Settings.model_validate({**self.model_dump(exclude_unset=True), **missing})
+
+
+# The settings that a secret store may hold: all that are secrets.
+SECRETS: Final = tuple(
+    name
+    for name, field in Settings.model_fields.items()
+    if SecretStr in get_args(field.annotation) or field.annotation is SecretStr
+)
+
+
+class NotConfigured(Exception):
+    """A setting that this process needs was not given; the message says which."""
+
+
+def plain(secret: SecretStr | None) -> str | None:
+    """Returns the secret's text."""
+    return None if secret is None else secret.get_secret_value()
+
+
+def with_token_secret(settings: Settings) -> Settings:
     """Returns settings that have a token secret: the given, or the data folder's, made once.
 
     Raises:
+        NotConfigured: it has to be given, since replicas share it.
         OSError: the data folder cannot be read or written.
     """
     if settings.token_secret is not None:
         return settings
+    if settings.database_url is not None:
+        raise NotConfigured(
+            "CARILLON_TOKEN_SECRET is needed beside CARILLON_DATABASE_URL, for all replicas share"
+            " it: openssl rand -hex 32"
+        )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     path = settings.data_dir / "token-secret"
     if not path.exists():

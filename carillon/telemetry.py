@@ -1,4 +1,4 @@
-"""Logging: one line an event, for people or for programs.
+"""Logging: one line an event, for people or for programs; metrics, for Prometheus.
 
 A message is a fixed event name (`server.ready`), its facts are in `extra`, the `trace_id` of the
 request that a line belongs to among them.
@@ -8,6 +8,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from opentelemetry import metrics as otel
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from carillon.settings import LogFormat, Settings
 
@@ -23,9 +28,19 @@ def configure(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(capture=True)
-    # Alembic tells each step at INFO, uvicorn its banner: our own events say the same.
-    for name in ("alembic", "uvicorn.error", "uvicorn.asgi"):
+    # Alembic tells each step at INFO, uvicorn its banner, httpx each call: our own events say it.
+    for name in ("alembic", "uvicorn.error", "uvicorn.asgi", "httpx", "aiokafka"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+
+
+def measure() -> None:
+    """Begins to collect what this process's instruments tell."""
+    otel.set_meter_provider(MeterProvider([PrometheusMetricReader(disable_target_info=True)]))
+
+
+def metrics() -> tuple[bytes, str]:
+    """Returns all metrics in Prometheus' text format, and its media type."""
+    return generate_latest(), CONTENT_TYPE_LATEST
 
 
 class JsonFormatter(logging.Formatter):

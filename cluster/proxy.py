@@ -46,6 +46,10 @@ class Proxy:
         """How many are open through it."""
         return len(self._tasks)
 
+    def lead(self, target: Target) -> None:
+        """Leads new connections to another target."""
+        self._target = target
+
     async def start(self) -> None:
         """Listens; returns once it does."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)

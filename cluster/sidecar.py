@@ -80,6 +80,10 @@ class Sidecar:
         """What it says."""
         return self._program.log
 
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._program.is_running()
+
     async def start(self) -> None:
         """Returns once an app can publish, read state and secrets; its app need not run yet.
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from cluster.documents import ROOT, Document, dapr_objects
+from domain.outbox import Topic
 from tests.manifests import (
     components,
     every_overlay,
@@ -26,7 +27,6 @@ from workers.routes import (
     RELAY,
     SECRET_STORE,
     STATE_STORE,
-    Topic,
 )
 
 IDS = {app.id for app in APPS}

@@ -14,8 +14,9 @@ from cluster.processes import free_ports
 from cluster.resources import Resources, write
 from cluster.sentry import Sentry
 from cluster.sidecar import Sidecar
+from domain.outbox import Topic
 from tests.distributed.receiver import Receiver
-from workers.routes import APPS, NOTIFICATIONS, RELAY, App, Topic
+from workers.routes import APPS, NOTIFICATIONS, RELAY, App
 
 HERE = Path(__file__).parent
 PARTITIONS = 12

@@ -16,6 +16,7 @@ from cluster.processes import free_ports
 from cluster.proxy import Proxy
 from cluster.resources import Resources
 from cluster.sidecar import Sidecar
+from domain.outbox import Topic
 from tests.distributed.receiver import Receiver
 from workers.routes import (
     API,
@@ -26,7 +27,6 @@ from workers.routes import (
     SECRET_STORE,
     STATE_STORE,
     App,
-    Topic,
 )
 
 # The retry policy `exponential` of kustomize/components/dapr/resiliency.yaml.

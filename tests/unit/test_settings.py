@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from carillon import settings_page
-from carillon.settings import LogFormat, Settings, unknown, with_secret
+from carillon.settings import LogFormat, NotConfigured, Settings, unknown, with_token_secret
 
 SECRET = "s" * 32
 
@@ -23,7 +23,7 @@ def test_nothing_has_to_be_set() -> None:
 
     assert settings.database_url is None
     assert settings.token_secret is None
-    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert (settings.host, settings.port) == ("127.0.0.1", None)
 
 
 def test_the_environment_says_what_arguments_do_not(environment: pytest.MonkeyPatch) -> None:
@@ -48,12 +48,8 @@ def test_the_environment_says_what_arguments_do_not(environment: pytest.MonkeyPa
         ("a path in an origin", "ALLOWED_ORIGINS", "https://a.example/app", "a scheme and a host"),
         ("any origin", "ALLOWED_ORIGINS", "*", "a scheme and a host"),
         ("a pooler of nothing", "DATABASE_POOLER", "true", "need CARILLON_DATABASE_URL"),
-        (
-            "replicas without a shared secret",
-            "DATABASE_URL",
-            "postgresql://h/d",
-            "CARILLON_TOKEN_SECRET is needed",
-        ),
+        ("a store without a sidecar", "SECRET_STORE", "secrets", "needs CARILLON_DAPR_URL"),
+        ("a sidecar without a scheme", "DAPR_URL", "127.0.0.1:3500", "must begin with http://"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_starts(
@@ -94,7 +90,7 @@ def test_settings_do_not_change_once_read() -> None:
 def test_the_generated_secret_is_private_and_stays(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data")
 
-    first, second = with_secret(settings), with_secret(settings)
+    first, second = with_token_secret(settings), with_token_secret(settings)
 
     assert first.token_secret is not None
     assert len(first.token_secret.get_secret_value()) == 64
@@ -105,7 +101,7 @@ def test_the_generated_secret_is_private_and_stays(tmp_path: Path) -> None:
 def test_a_given_secret_leaves_no_file(tmp_path: Path) -> None:
     settings = Settings.model_validate({"data_dir": tmp_path / "data", "token_secret": SECRET})
 
-    assert with_secret(settings) is settings
+    assert with_token_secret(settings) is settings
     assert not (tmp_path / "data").exists()
 
 
@@ -126,3 +122,39 @@ def test_the_manual_says_what_the_code_does(pytestconfig: pytest.Config) -> None
 def test_the_help_names_every_setting() -> None:
     for name in Settings.model_fields:
         assert f"CARILLON_{name}".upper() in settings_page.plain()
+
+
+def test_replicas_need_a_token_secret_that_they_share(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv("CARILLON_DATABASE_URL", "postgresql://h/d")
+    environment.setenv("CARILLON_DATA_DIR", str(tmp_path))
+
+    with pytest.raises(NotConfigured, match="CARILLON_TOKEN_SECRET is needed"):
+        with_token_secret(Settings())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_gives_the_secrets_that_the_environment_does_not_have(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("CARILLON_DAPR_URL", "http://127.0.0.1:3500")
+    environment.setenv("CARILLON_SECRET_STORE", "secrets")
+    environment.setenv("CARILLON_TOKEN_SECRET", SECRET)
+    found = {
+        "CARILLON_DATABASE_URL": "postgresql://store/d",
+        "CARILLON_TOKEN_SECRET": "t" * 32,
+        "CARILLON_PORT": "1",
+        "OTHER": "x",
+    }
+
+    settings = Settings().with_secrets(found)
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://store/d"
+    assert settings.token_secret is not None
+    assert settings.token_secret.get_secret_value() == SECRET
+    assert (settings.port, settings.secret_store) == (None, "secrets")
+    with pytest.raises(ValidationError, match="must begin with postgresql://"):
+        Settings().with_secrets({"CARILLON_DATABASE_URL": "mysql://h/d"})

@@ -1,0 +1,11 @@
+"""The kinds of processes, each with what it is composed of."""
+
+from typing import Final
+
+from carillon.compose import application
+from carillon.relay import relay
+from carillon.serve import Process
+from workers import routes
+
+API: Final = Process(name="API", port=routes.API.port, compose=application, path="/graphql")
+RELAY: Final = Process(name="relay", port=routes.RELAY.port, compose=relay)

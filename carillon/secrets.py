@@ -1,0 +1,42 @@
+"""Secrets from the secret store, where the settings name one."""
+
+import asyncio
+import logging
+
+import httpx
+import orjson
+
+from carillon.settings import Settings, plain
+from infra.dapr.sidecar import Sidecar
+from workers.routes import SECRET
+
+log = logging.getLogger(__name__)
+
+# The store may come up after us; what is wrong with it does not mend itself sooner.
+RETRY_S = 3.0
+
+
+async def with_secrets(settings: Settings) -> Settings:
+    """Returns the settings with what the store holds, once the sidecar and the store answer."""
+    if settings.secret_store is None or settings.dapr_url is None:
+        return settings
+    async with sidecar_of(settings) as sidecar:
+        await sidecar.ready()
+        while True:
+            path = f"/v1.0/secrets/{settings.secret_store}/{SECRET}"
+            try:
+                answer = await sidecar.send("GET", path)
+                if answer.status_code == httpx.codes.OK:
+                    return settings.with_secrets(orjson.loads(answer.content))
+                said = f"{answer.status_code} {answer.text[:200]}"
+            except OSError as error:
+                said = str(error)
+            log.warning("secrets.awaited", extra={"store": settings.secret_store, "said": said})
+            await asyncio.sleep(RETRY_S)
+
+
+def sidecar_of(settings: Settings) -> Sidecar:
+    """Returns the way to this process's sidecar; `dapr_url` is set."""
+    if settings.dapr_url is None:
+        raise LookupError("CARILLON_DAPR_URL")
+    return Sidecar(settings.dapr_url, api_token=plain(settings.dapr_api_token))
