@@ -1,0 +1,210 @@
+"""Patterns in a zone: local times become instants, and the policies decide where clocks change.
+
+Inside a span (`zones`) local times are instants moved by its offset. Only at its ends is there a
+choice: what becomes of the times that a gap left out, and of those that an overlap shows twice.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice, takewhile
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from domain.errors import invalid
+from domain.recurrence import calendar
+from domain.recurrence.elapsed import Elapsed
+from domain.recurrence.policies import Gap, Overlap
+from domain.recurrence.walls import Walls
+from domain.recurrence.zones import OFFSET_MAX_S, Span, span_at
+
+# Clock changes that COUNT looks across: a thousand years where clocks change twice a year.
+COUNT_SPANS_MAX = 2_500
+# Occurrences that COUNT walks along where they follow no closed form: some 50 ms.
+COUNT_TICKS_MAX = 20_000
+
+
+class Tick(NamedTuple):
+    """One occurrence in seconds: when it happens, and the local time that the rule says."""
+
+    instant: int
+    local: int
+    fold: bool
+
+
+def order(tick: Tick) -> tuple[int, int]:
+    """Returns the key that sorts ticks; of two at one instant, the one that was not moved."""
+    return tick.instant, -tick.local
+
+
+class Ticks(Protocol):
+    """A set of occurrences, sorted by instant."""
+
+    def walk(self, low: int) -> Iterator[Tick]:
+        """Yields the ticks from the instant `low` on.
+
+        Raises:
+            Refused: INVALID; the search for the next one went over its budget.
+        """
+
+    def count(self, high: int, enough: int) -> int:
+        """Returns how many ticks are before the instant `high`; may stop at `enough`.
+
+        Raises:
+            Refused: INVALID; counting so far went over its budget.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ListWalls:
+    """Local times one by one, sorted."""
+
+    times: tuple[int, ...]
+
+    def walk(self, low: int) -> Iterator[int]:
+        """See `Walls.walk`."""
+        return iter(self.times[bisect_left(self.times, low) :])
+
+    def count(self, low: int, high: int) -> int:
+        """See `Walls.count`."""
+        return max(0, bisect_left(self.times, high) - bisect_left(self.times, low))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonedWalls:
+    """The local times of `walls` from `first` on, in a zone."""
+
+    walls: Walls
+    zone: ZoneInfo
+    first: int
+    gap: Gap
+    overlap: Overlap
+
+    def walk(self, low: int) -> Iterator[Tick]:
+        """See `Ticks.walk`."""
+        at = max(low, self.first - OFFSET_MAX_S)
+        while at <= calendar.LAST_SECOND:
+            span = span_at(self.zone, at)
+            offset, second = span.offset, span.start + span.before
+            begin, end = self._window(span)
+            times = self.walls.walk(max(begin, self.first, low + offset))
+            moved = self._moved(span, low)
+            at = -1
+            if moved is not None:
+                kept = (
+                    Tick(local - offset, local, local < second)
+                    for local in takewhile(lambda local, end=end: local < end, times)  # type: ignore[misc]
+                )
+                yield from apart(merge(moved, kept, key=order))
+                at = span.end
+                continue
+            for local in times:
+                if local >= end:
+                    # Nothing lies between: on with the first span that this time can be in.
+                    at = max(span.end, local - OFFSET_MAX_S)
+                    break
+                yield Tick(local - offset, local, local < second)
+            if at < 0:
+                return
+
+    def count(self, high: int, enough: int) -> int:
+        """See `Ticks.count`."""
+        total, at = 0, self.first - OFFSET_MAX_S
+        for _ in range(COUNT_SPANS_MAX):
+            span = span_at(self.zone, at)
+            total += self._count(span, high)
+            if total >= enough or span.end >= high:
+                return total
+            at = span.end
+        raise _uncounted()
+
+    def _count(self, span: Span, high: int) -> int:
+        begin, end = self._window(span)
+        begin, end = max(begin, self.first), min(end, high + span.offset)
+        total = self.walls.count(begin, end)
+        for tick in self._moved(span, 0) or ():
+            local = tick.instant + span.offset
+            total += tick.instant < high and not (local >= begin and self._has(local))
+        return total
+
+    def _has(self, local: int) -> bool:
+        return next(self.walls.walk(local), None) == local
+
+    def _window(self, span: Span) -> tuple[int, int]:
+        """Returns the local times of a span that count, from `begin` until before `end`."""
+        begin, end = span.start + span.offset, span.end + span.offset
+        if span.before > span.offset and self.overlap is Overlap.FIRST:
+            begin = span.start + span.before
+        if span.after < span.offset and self.overlap is Overlap.LAST:
+            end = span.end + span.after
+        return begin, end
+
+    def _moved(self, span: Span, low: int) -> Iterator[Tick] | None:
+        """Returns what a gap right before the span moves into it; None where there is no gap."""
+        length = span.offset - span.before
+        if length <= 0 or self.gap is Gap.SKIP or low >= span.start + length:
+            return None
+        end = span.start + span.offset
+        times = self.walls.walk(max(span.start + span.before, self.first))
+        left_out = takewhile(lambda local: local < end, times)
+        if self.gap is Gap.RUN_AFTER:
+            ticks = (Tick(span.start, local, fold=False) for local in islice(left_out, 1))
+        else:
+            ticks = (Tick(local - span.before, local, fold=False) for local in left_out)
+        return (tick for tick in ticks if tick.instant >= low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonedElapsed:
+    """Instants of a rule that counts elapsed time, with the local time that a clock shows."""
+
+    elapsed: Elapsed
+    overlap: Overlap
+
+    def walk(self, low: int) -> Iterator[Tick]:
+        """See `Ticks.walk`."""
+        zone, overlap = self.elapsed.zone, self.overlap
+        span = span_at(zone, low)
+        for instant in self.elapsed.walk(low):
+            if instant >= span.end:
+                span = span_at(zone, instant)
+            local = instant + span.offset
+            fold = span.is_second(local)
+            if overlap is Overlap.FIRST and fold:
+                continue
+            if overlap is Overlap.LAST and local >= span.end + span.after:
+                continue
+            yield Tick(instant, local, fold)
+
+    def count(self, high: int, enough: int) -> int:
+        """See `Ticks.count`."""
+        if self.overlap is Overlap.BOTH:
+            known = self.elapsed.count(self.elapsed.first, high)
+            if known is not None:
+                return known
+        total = 0
+        for tick in self.walk(self.elapsed.first):
+            if tick.instant >= high or total >= enough:
+                return total
+            total += 1
+            if total > COUNT_TICKS_MAX:
+                raise _uncounted()
+        return total
+
+
+def apart(ticks: Iterator[Tick]) -> Iterator[Tick]:
+    """Yields sorted ticks without repeated instants: a recurrence set is a set."""
+    reached = -1
+    for tick in ticks:
+        if tick.instant != reached:
+            reached = tick.instant
+            yield tick
+
+
+def _uncounted() -> Exception:
+    return invalid(
+        "COUNT: so many occurrences after the start cannot be counted; end the rule by a date,"
+        " as in UNTIL=20351231.",
+        "rule",
+    )
