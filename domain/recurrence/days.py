@@ -8,6 +8,7 @@ reach into.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from domain.recurrence import calendar
@@ -103,7 +104,7 @@ def _rule_days(parts: DayParts, shape: Shape, months: tuple[int, ...]) -> int:
     if parts.month_days is None:
         days = _months(shape, months)
     else:
-        days = _bits(_month_days(shape, months, parts.month_days, parts.skip))
+        days = _month_days(shape.is_leap, months, parts.month_days, parts.skip)
     if parts.week_days is not None:
         days &= _week_days(shape, parts.week_days, months if parts.nth_in_month else None)
     if parts.year_days is not None:
@@ -116,7 +117,7 @@ def _rule_days(parts: DayParts, shape: Shape, months: tuple[int, ...]) -> int:
 
 
 def _cron_days(cron: Cron, shape: Shape, skip: Skip) -> int:
-    by_month = _bits(_month_days(shape, cron.months, cron.month_days, skip))
+    by_month = _month_days(shape.is_leap, cron.months, cron.month_days, skip)
     by_month |= _bits(_near_week_days(shape, cron.months, cron.near_month_days))
     by_week = _week_days(shape, cron.week_days, cron.months)
     days = by_month & by_week if cron.both_days else by_month | by_week
@@ -146,12 +147,12 @@ def _chosen(shape: Shape, months: tuple[int, ...]) -> Iterator[tuple[int, tuple[
     return ((month, spans[month - 1]) for month in months)
 
 
-def _month_days(
-    shape: Shape, months: tuple[int, ...], days: tuple[int, ...], skip: Skip
-) -> Iterator[int]:
-    for _, (first, length) in _chosen(shape, months):
-        for day in days:
-            yield from _counted(day, first, length, skip)
+@lru_cache(maxsize=512)
+def _month_days(is_leap: bool, months: tuple[int, ...], days: tuple[int, ...], skip: Skip) -> int:
+    spans = calendar.months(is_leap)
+    return _bits(
+        at for month in months for day in days for at in _counted(day, *spans[month - 1], skip)
+    )
 
 
 def _year_days(shape: Shape, days: tuple[int, ...], skip: Skip) -> Iterator[int]:
@@ -192,9 +193,7 @@ def _nth(shape: Shape, day: ByDay, spans: list[tuple[int, int]]) -> Iterator[int
             yield first + at
 
 
-def _near_week_days(
-    shape: Shape, months: tuple[int, ...], days: tuple[int, ...]
-) -> Iterator[int]:
+def _near_week_days(shape: Shape, months: tuple[int, ...], days: tuple[int, ...]) -> Iterator[int]:
     """Yields the weekday nearest to each day, within its month."""
     for _, (first, length) in _chosen(shape, months):
         for day in days:

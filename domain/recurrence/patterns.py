@@ -37,12 +37,9 @@ def walls_of(pattern: RRule | Cron, start: LocalStart, skip: Skip) -> Walls:
         return DayWalls(Intervals(Frequency.DAILY, 1, 0, days), times)
     intervals = _intervals(pattern, start, skip)
     times = _times(pattern, start.at or time())
-    if not pattern.by_set_pos:
-        return DayWalls(intervals, times)
-    if pattern.frequency is Frequency.DAILY:
-        picked = positions(pattern.by_set_pos, len(times))
-        return DayWalls(intervals, Picked(tuple(times[index] for index in picked)))
-    return SetWalls(intervals, times, pattern.by_set_pos)
+    if pattern.by_set_pos and pattern.frequency is not Frequency.DAILY:
+        return SetWalls(intervals, times, pattern.by_set_pos)
+    return DayWalls(intervals, _picked(pattern, times))
 
 
 def elapsed_of(
@@ -59,14 +56,13 @@ def elapsed_of(
     """
     window = _window_s(pattern)
     local = begins + span_at(zone, begins).offset
-    limits = (pattern.by_hour, pattern.by_minute, pattern.by_second, pattern.by_day)
-    days = (pattern.by_month, pattern.by_month_day, pattern.by_year_day)
+    of_times = pattern.by_hour or pattern.by_minute or pattern.by_second
+    of_days = pattern.by_day or pattern.by_month_day or pattern.by_year_day or pattern.by_month
     allowed = None
-    if any(limits) or any(days):
-        allowed = DayWalls(
-            Intervals(Frequency.DAILY, 1, 0, RuleDays(_parts(pattern, start.day, skip)), _in(pattern)),
-            times_of(*_limits(pattern, local, window)),
-        )
+    if of_times or of_days:
+        parts = _parts(pattern, start.day, skip)
+        days = Intervals(Frequency.DAILY, 1, 0, RuleDays(parts), parts.months)
+        allowed = DayWalls(days, times_of(*_limits(pattern, local, window)))
     return Elapsed(
         zone=zone,
         base=begins - local % window,
@@ -103,6 +99,14 @@ def _times(pattern: RRule, at: time) -> Times:
     )
 
 
+def _picked(pattern: RRule, times: Times) -> Times | Picked:
+    """Returns the times of a day that BYSETPOS leaves of a DAILY rule's."""
+    if not pattern.by_set_pos or pattern.frequency is not Frequency.DAILY:
+        return times
+    indices = positions(pattern.by_set_pos, len(times))
+    return Picked(tuple(times[index] for index in indices))
+
+
 def _seconds(pattern: RRule) -> tuple[int, ...]:
     """Returns BYSECOND; without leap seconds, 60 stands for 59 (RFC 5545, 3.3.12)."""
     return tuple(sorted({min(second, 59) for second in pattern.by_second}))
@@ -131,19 +135,13 @@ def _origin(pattern: RRule, day: date) -> int:
     return number
 
 
-def _in(pattern: RRule) -> tuple[int, ...]:
-    return pattern.by_month or ALL_MONTHS
-
-
 def _parts(pattern: RRule, day: date, skip: Skip) -> DayParts:
     """Returns the parts that allow days; RFC 5545, 3.3.10: what is left out is the start's."""
     months, month_days, week_days = pattern.by_month, pattern.by_month_day, pattern.by_day
     named = bool(month_days or week_days or pattern.by_year_day)
-    own_day = ByDay(0, day.weekday())
-    if pattern.frequency is Frequency.WEEKLY and not week_days:
-        week_days = (own_day,)
-    elif pattern.by_week_no and not named:
-        week_days = (own_day,)
+    of_weeks = pattern.frequency is Frequency.WEEKLY or pattern.by_week_no
+    if of_weeks and not named:
+        week_days = (ByDay(0, day.weekday()),)
     elif pattern.frequency >= Frequency.MONTHLY and not named:
         month_days = (day.day,)
         if pattern.frequency is Frequency.YEARLY and not months:
@@ -157,4 +155,37 @@ def _parts(pattern: RRule, day: date, skip: Skip) -> DayParts:
         week_start=pattern.week_start,
         nth_in_month=pattern.frequency is Frequency.MONTHLY or bool(pattern.by_month),
         skip=skip,
+    )
+
+
+def smallest_step(pattern: RRule | Cron, start: LocalStart) -> int:
+    """Returns seconds that two neighbouring times of the pattern are at least apart.
+
+    Looks at times of day only: two allowed days may follow each other.
+    """
+    if isinstance(pattern, Cron):
+        return _least(times_of(pattern.hours, pattern.minutes, pattern.seconds))
+    if not pattern.is_elapsed:
+        return _least(_picked(pattern, _times(pattern, start.at or time())))
+    window = _window_s(pattern)
+    at = start.at or time()
+    local = at.hour * HOUR_S + at.minute * MINUTE_S + at.second
+    allowed = _least(times_of(*_limits(pattern, local, window)))
+    if window > 1:
+        return allowed
+    return max(allowed, pattern.interval * _STEPS_S[pattern.frequency])
+
+
+@lru_cache(maxsize=512)
+def _least(times: Times | Picked) -> int:
+    """Returns the shortest distance of times that come every day."""
+    if len(times) < 2:
+        return DAY_S if len(times) else 0
+    if isinstance(times, Times) and len(times.seconds) > 1:
+        steps = zip(times.seconds, (*times.seconds[1:], times.seconds[0] + MINUTE_S), strict=True)
+        return min(after - before for before, after in steps)
+    listed = list(times)
+    return min(
+        after - before
+        for before, after in zip(listed, [*listed[1:], listed[0] + DAY_S], strict=True)
     )

@@ -1,74 +1,18 @@
 """RFC 5545 text into rules and back: RRULE, with RDATE and EXDATE on lines of their own."""
 
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.errors import Code, Problem, Refused
-from domain.recurrence.local_text import basic_text, local_time, until_value
-from domain.recurrence.rule import (
-    WEEKDAYS,
-    ByDay,
-    Cron,
-    Frequency,
-    LocalTime,
-    RRule,
-    Rule,
-    Skip,
-)
+from domain.recurrence import rrule_parts as parts
+from domain.recurrence.local_text import basic_text, local_time
+from domain.recurrence.rrule_parts import Parts, Wrong, quoted
+from domain.recurrence.rule import WEEKDAYS, Cron, Frequency, LocalTime, RRule, Rule, Skip
 
-# Every list in full (366 year days, both signs, and so on) fits; more is no rule.
-TEXT_MAX_CHARS = 16_384
+# Every list in full (366 year days, both signs, and so on) fits, and some dates.
+TEXT_MAX_CHARS = 32_768
 DATES_MAX = 1_000
-# COUNT=1000000000 is a number, a hundred digits are an attack.
-NUMBER_MAX_DIGITS = 10
-_NUMBER = re.compile(r"[0-9]+")
-_SIGNED = re.compile(r"([+-]?)([0-9]{1,3})")
-_BY_DAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
-
-
-class _Wrong(ValueError):
-    """What is wrong with one part; the message says how it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    """A BYxxx part of numbers: its field, what it names, bounds, and a correct example."""
-
-    field: str
-    what: str
-    low: int
-    high: int
-    example: str
-    signed: bool = False
-
-    def read(self, text: str) -> tuple[int, ...]:
-        return tuple(sorted({self._one(item) for item in text.split(",")}))
-
-    def _one(self, item: str) -> int:
-        match = _SIGNED.fullmatch(item)
-        value = int(match[2]) if match else -1
-        fits = match is not None and self.low <= value <= self.high
-        if not fits or (match is not None and match[1] == "-" and not self.signed):
-            signs = f", or -{self.low} to -{self.high} from the end" if self.signed else ""
-            raise _Wrong(
-                f"{item or 'nothing'!r} is not {self.what} ({self.low} to {self.high}{signs});"
-                f" write it as in {self.example}."
-            )
-        return -value if match is not None and match[1] == "-" else value
-
-
-_LISTS = {
-    "BYSECOND": _List("by_second", "a second", 0, 60, "BYSECOND=0,30"),
-    "BYMINUTE": _List("by_minute", "a minute", 0, 59, "BYMINUTE=0,30"),
-    "BYHOUR": _List("by_hour", "an hour", 0, 23, "BYHOUR=9,17"),
-    "BYMONTHDAY": _List("by_month_day", "a day of the month", 1, 31, "BYMONTHDAY=1,-1", True),
-    "BYYEARDAY": _List("by_year_day", "a day of the year", 1, 366, "BYYEARDAY=1,-1", True),
-    "BYWEEKNO": _List("by_week_no", "a week of the year", 1, 53, "BYWEEKNO=1,-1", True),
-    "BYMONTH": _List("by_month", "a month", 1, 12, "BYMONTH=3,9"),
-    "BYSETPOS": _List("by_set_pos", "a position", 1, 366, "BYSETPOS=-1", True),
-}
 
 
 def parse_rrule(text: str) -> Rule:
@@ -79,17 +23,23 @@ def parse_rrule(text: str) -> Rule:
             shows a correct one.
     """
     if len(text) > TEXT_MAX_CHARS:
-        raise _refused([f"The rule has more than {TEXT_MAX_CHARS} characters; write a shorter one."])
-    rules, dates, problems = _lines(text.upper())
-    if len(rules) != 1:
-        problems.append(
-            f"There are {len(rules)} rules; write exactly one, such as FREQ=WEEKLY;BYDAY=MO,TH."
+        raise _refused([f"Write a rule of at most {TEXT_MAX_CHARS} characters."])
+    lines = _Lines()
+    for line in filter(None, map(str.strip, text.upper().splitlines())):
+        lines.take(line)
+    if len(lines.rules) != 1:
+        lines.problems.append(
+            f"There are {len(lines.rules)} rules; write exactly one, such as FREQ=DAILY."
         )
-        raise _refused(problems)
-    pattern = _pattern(rules[0], problems)
-    if problems or pattern is None:
-        raise _refused(problems)
-    return Rule(pattern=pattern, with_dates=dates["RDATE"], without_dates=dates["EXDATE"])
+        raise _refused(lines.problems)
+    pattern = _pattern(lines.rules[0], lines.problems)
+    if lines.problems:
+        raise _refused(lines.problems)
+    return Rule(
+        pattern=pattern,
+        with_dates=lines.dates["RDATE"],
+        without_dates=lines.dates["EXDATE"],
+    )
 
 
 def text_of(rule: Rule) -> str:
@@ -99,212 +49,191 @@ def text_of(rule: Rule) -> str:
     """
     if isinstance(rule.pattern, Cron):
         return rule.pattern.text
-    lines = [_rrule(rule.pattern)]
-    if rule.with_dates or rule.without_dates:
-        lines[0] = f"RRULE:{lines[0]}"
-    lines += _date_lines("RDATE", rule.with_dates)
-    lines += _date_lines("EXDATE", rule.without_dates)
-    return "\n".join(lines)
+    text = _rrule(rule.pattern)
+    dates = [
+        *_date_lines("RDATE", rule.with_dates),
+        *_date_lines("EXDATE", rule.without_dates),
+    ]
+    return "\n".join([f"RRULE:{text}", *dates]) if dates else text
+
+
+def local_times(items: Iterable[str]) -> tuple[LocalTime, ...]:
+    """Returns the local times of an RDATE or EXDATE, sorted, each once.
+
+    Raises:
+        Wrong: one of them is not a local time, or there are too many.
+    """
+    found = set()
+    for item in items:
+        value = local_time(item.strip())
+        if value is None:
+            raise Wrong(
+                f"{quoted(item)} is no local time; write 20270131T090000, 2027-01-31T09:00 or a"
+                " date."
+            )
+        found.add(value)
+    if len(found) > DATES_MAX:
+        raise Wrong(f"there are more than {DATES_MAX} dates; write fewer.")
+    return tuple(sorted(found, key=_date_text))
 
 
 def _refused(problems: Iterable[str]) -> Refused:
     return Refused(*(Problem(Code.INVALID, problem, ("rule",)) for problem in problems))
 
 
-def _lines(text: str) -> tuple[list[str], dict[str, tuple[LocalTime, ...]], list[str]]:
-    rules: list[str] = []
-    dates: dict[str, tuple[LocalTime, ...]] = {"RDATE": (), "EXDATE": ()}
-    problems: list[str] = []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        head, colon, body = line.rpartition(":")
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What the lines of a text hold."""
+
+    rules: list[str] = field(default_factory=list)
+    dates: dict[str, tuple[LocalTime, ...]] = field(
+        default_factory=lambda: {"RDATE": (), "EXDATE": ()}
+    )
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        head, colon, body = line.partition(":")
         name, _, parameters = head.partition(";")
-        if not colon or name == "RRULE":
-            rules.append(body)
-        elif name in dates:
-            try:
-                dates[name] = local_times([*dates[name], *body.split(",")], parameters)
-            except _Wrong as wrong:
-                problems.append(f"{name}: {wrong}")
-        else:
-            problems.append(
-                f"{name} is not read here: the start has its own field, the rest is RRULE,"
+        if not colon or head == "RRULE":
+            self.rules.append(body if colon else line)
+        elif name not in self.dates:
+            self.problems.append(
+                f"{quoted(head)} is not read here: the start has its own field, the rest is RRULE,"
                 " RDATE and EXDATE, such as RRULE:FREQ=DAILY;COUNT=3."
             )
-    return rules, dates, problems
-
-
-def local_times(
-    items: Iterable[str | LocalTime], parameters: str = ""
-) -> tuple[LocalTime, ...]:
-    """Returns the local times of an RDATE or EXDATE line, sorted.
-
-    Raises:
-        ValueError: one of them is not a local time, or there are too many.
-    """
-    if parameters not in {"", "VALUE=DATE", "VALUE=DATE-TIME"}:
-        raise _Wrong(f"{parameters} is not read; write local times, as in 20270131T090000.")
-    found = set()
-    for item in items:
-        value = item if isinstance(item, LocalTime) else local_time(item.strip())
-        if value is None:
-            raise _Wrong(
-                f"{item!r} is not a local time; write 20270131T090000, 2027-01-31T09:00 or a date."
+        elif parameters not in {"", "VALUE=DATE", "VALUE=DATE-TIME"}:
+            self.problems.append(
+                f"{name}: {quoted(parameters)} is not read; write local times of the series' own"
+                f" zone, as in {name}:20270131T090000."
             )
-        found.add(value)
-    if len(found) > DATES_MAX:
-        raise _Wrong(f"there are more than {DATES_MAX} dates; write fewer.")
-    return tuple(sorted(found, key=_date_text))
+        else:
+            self._take_dates(name, body)
 
-
-def _pattern(text: str, problems: list[str]) -> RRule | None:
-    fields: dict[str, object] = {}
-    seen: set[str] = set()
-    for part in text.rstrip(";").split(";"):
-        name, _, value = part.strip().partition("=")
+    def _take_dates(self, name: str, body: str) -> None:
         try:
-            if name in seen:
-                raise _Wrong("is there twice; write it once.")  # noqa: TRY301 - gathered below
-            seen.add(name)
-            _read(name, value.strip(), fields)
-        except _Wrong as wrong:
-            problems.append(f"{name or 'An empty part'}: {wrong}")
-    if "FREQ" not in seen:
+            earlier = map(_date_text, self.dates[name])
+            self.dates[name] = local_times([*earlier, *body.split(",")])
+        except Wrong as wrong:
+            self.problems.append(f"{name}: {wrong}")
+
+
+def _pattern(text: str, problems: list[str]) -> RRule:
+    texts: dict[str, str] = {}
+    for part in text.rstrip(";").split(";"):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name in texts:
+            problems.append(f"{name} is there twice; write it once.")
+        elif name not in parts.NAMES:
+            problems.append(
+                f"{quoted(name)} is no part of a rule; FREQ=MONTHLY;BYDAY=-1FR shows how one looks."
+            )
+        texts[name] = value
+    if "FREQ" not in texts:
         problems.append("FREQ is missing; begin with it, as in FREQ=DAILY.")
-    if problems:
-        return None
-    pattern = RRule(**fields)  # type: ignore[arg-type] - each reader gives its field's type
-    problems += _contradictions(pattern, seen)
-    return pattern
+    if "SKIP" in texts and "RSCALE" not in texts:
+        problems.append("SKIP needs a calendar: RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=BACKWARD.")
+    rule = _rule(Parts(texts, problems))
+    if not problems:
+        problems += [message for is_wrong, message in _FORBIDDEN if is_wrong(rule)]
+    return rule
 
 
-def _read(name: str, value: str, fields: dict[str, object]) -> None:
-    if name in _LISTS:
-        part = _LISTS[name]
-        fields[part.field] = part.read(value)
-    elif name in _READERS:
-        _READERS[name](value, fields)
-    else:
-        raise _Wrong("is no part of a rule; FREQ=MONTHLY;BYDAY=-1FR shows how one looks.")
+def _rule(given: Parts) -> RRule:
+    return RRule(
+        frequency=given.read("FREQ", parts.frequency, Frequency.DAILY),
+        interval=given.read("INTERVAL", parts.positive, 1),
+        count=given.read("COUNT", parts.positive, None),
+        until=given.read("UNTIL", parts.until, None),
+        by_second=given.numbers("BYSECOND"),
+        by_minute=given.numbers("BYMINUTE"),
+        by_hour=given.numbers("BYHOUR"),
+        by_day=given.read("BYDAY", parts.by_day, ()),
+        by_month_day=given.numbers("BYMONTHDAY"),
+        by_year_day=given.numbers("BYYEARDAY"),
+        by_week_no=given.numbers("BYWEEKNO"),
+        by_month=given.numbers("BYMONTH"),
+        by_set_pos=given.numbers("BYSETPOS"),
+        week_start=given.read("WKST", parts.week_start, 0),
+        skip=given.read("SKIP", parts.skip, given.read("RSCALE", parts.calendar, None)),
+    )
 
 
-def _frequency(value: str, fields: dict[str, object]) -> None:
-    if value not in Frequency.__members__:
-        names = ", ".join(frequency.name for frequency in reversed(Frequency))
-        raise _Wrong(f"{value!r} is not one of {names}; write FREQ=WEEKLY.")
-    fields["frequency"] = Frequency[value]
+def _has_ordinals(rule: RRule) -> bool:
+    return any(day.ordinal for day in rule.by_day)
 
 
-def _positive(field: str, example: str) -> Callable[[str, dict[str, object]], None]:
-    def read(value: str, fields: dict[str, object]) -> None:
-        if not _NUMBER.fullmatch(value) or len(value) > NUMBER_MAX_DIGITS or int(value) < 1:
-            raise _Wrong(f"{value[:20]!r} is not a number from 1 up; write {example}.")
-        fields[field] = int(value)
-
-    return read
+def _picks_from_nothing(rule: RRule) -> bool:
+    of_days = rule.by_day or rule.by_month_day or rule.by_year_day or rule.by_week_no
+    of_times = rule.by_hour or rule.by_minute or rule.by_second
+    return bool(rule.by_set_pos) and not (of_days or of_times or rule.by_month)
 
 
-def _until(value: str, fields: dict[str, object]) -> None:
-    until = until_value(value)
-    if until is None:
-        raise _Wrong(f"{value!r} is no date; write UNTIL=20271231 or UNTIL=20271231T225959Z.")
-    fields["until"] = until
-
-
-def _by_day(value: str, fields: dict[str, object]) -> None:
-    days = set()
-    for item in value.split(","):
-        match = _BY_DAY.fullmatch(item)
-        ordinal = int(match[1] or 0) if match else 0
-        if match is None or abs(ordinal) > 53 or (match[1] and not ordinal):
-            raise _Wrong(f"{item!r} is no weekday; write BYDAY=MO,FR, or BYDAY=-1FR for the last.")
-        days.add(ByDay(ordinal, WEEKDAYS.index(match[2])))
-    fields["by_day"] = tuple(sorted(days))
-
-
-def _week_start(value: str, fields: dict[str, object]) -> None:
-    if value not in WEEKDAYS:
-        raise _Wrong(f"{value!r} is no weekday; write WKST=MO.")
-    fields["week_start"] = WEEKDAYS.index(value)
-
-
-def _calendar(value: str, fields: dict[str, object]) -> None:
-    if value != "GREGORIAN":
-        raise _Wrong(f"{value!r} is not read; the only calendar is RSCALE=GREGORIAN.")
-    fields.setdefault("skip", Skip.OMIT)
-
-
-def _skip(value: str, fields: dict[str, object]) -> None:
-    if value not in Skip.__members__:
-        raise _Wrong(f"{value!r} is not OMIT, BACKWARD or FORWARD; write SKIP=BACKWARD.")
-    fields["skip"] = Skip[value]
-
-
-_READERS: dict[str, Callable[[str, dict[str, object]], None]] = {
-    "FREQ": _frequency,
-    "INTERVAL": _positive("interval", "INTERVAL=2"),
-    "COUNT": _positive("count", "COUNT=10"),
-    "UNTIL": _until,
-    "BYDAY": _by_day,
-    "WKST": _week_start,
-    "RSCALE": _calendar,
-    "SKIP": _skip,
-}
-
-
-def _contradictions(rule: RRule, seen: set[str]) -> Iterable[str]:
-    """Yields what RFC 5545, 3.3.10 forbids ("MUST NOT"), and RFC 7529, 4.1."""
-    frequency = rule.frequency
-    if "COUNT" in seen and "UNTIL" in seen:
-        yield "COUNT and UNTIL exclude each other; write one, such as COUNT=10."
-    if rule.by_week_no and frequency is not Frequency.YEARLY:
-        yield "BYWEEKNO needs a year; write FREQ=YEARLY;BYWEEKNO=20."
-    if rule.by_year_day and Frequency.HOURLY < frequency < Frequency.YEARLY:
-        yield "BYYEARDAY needs a year; write FREQ=YEARLY;BYYEARDAY=100."
-    if rule.by_month_day and frequency is Frequency.WEEKLY:
-        yield "BYMONTHDAY needs a month; write FREQ=MONTHLY;BYMONTHDAY=15."
-    if any(day.ordinal for day in rule.by_day):
-        if frequency < Frequency.MONTHLY:
-            yield "BYDAY counts weekdays of a month or year; write FREQ=MONTHLY;BYDAY=2TU."
-        if rule.by_week_no:
-            yield "BYDAY has no numbers beside BYWEEKNO; write FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO."
-    others = any(name.startswith("BY") and name != "BYSETPOS" for name in seen)
-    if rule.by_set_pos and not others:
-        yield "BYSETPOS picks from another part; write FREQ=MONTHLY;BYDAY=MO,FR;BYSETPOS=-1."
-    if "SKIP" in seen and "RSCALE" not in seen:
-        yield "SKIP needs a calendar; write RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=BACKWARD."
+# What RFC 5545, 3.3.10 forbids ("MUST NOT").
+_FORBIDDEN: tuple[tuple[Callable[[RRule], bool], str], ...] = (
+    (
+        lambda rule: rule.count is not None and rule.until is not None,
+        "COUNT and UNTIL exclude each other; write one, such as COUNT=10.",
+    ),
+    (
+        lambda rule: bool(rule.by_week_no) and rule.frequency is not Frequency.YEARLY,
+        "BYWEEKNO needs a year; write FREQ=YEARLY;BYWEEKNO=20.",
+    ),
+    (
+        lambda rule: (
+            bool(rule.by_year_day) and Frequency.HOURLY < rule.frequency < Frequency.YEARLY
+        ),
+        "BYYEARDAY needs a year; write FREQ=YEARLY;BYYEARDAY=100.",
+    ),
+    (
+        lambda rule: bool(rule.by_month_day) and rule.frequency is Frequency.WEEKLY,
+        "BYMONTHDAY needs a month; write FREQ=MONTHLY;BYMONTHDAY=15.",
+    ),
+    (
+        lambda rule: _has_ordinals(rule) and rule.frequency < Frequency.MONTHLY,
+        "BYDAY counts weekdays of a month or year only; write FREQ=MONTHLY;BYDAY=2TU.",
+    ),
+    (
+        lambda rule: _has_ordinals(rule) and bool(rule.by_week_no),
+        "BYDAY has no numbers beside BYWEEKNO; write FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO.",
+    ),
+    (
+        _picks_from_nothing,
+        "BYSETPOS picks from another part; write FREQ=MONTHLY;BYDAY=MO,FR;BYSETPOS=-1.",
+    ),
+)
 
 
 def _rrule(rule: RRule) -> str:
-    parts = [] if rule.skip is None else ["RSCALE=GREGORIAN"]
-    parts.append(f"FREQ={rule.frequency.name}")
-    if rule.interval != 1:
-        parts.append(f"INTERVAL={rule.interval}")
-    if rule.count is not None:
-        parts.append(f"COUNT={rule.count}")
-    if rule.until is not None:
-        parts.append(f"UNTIL={basic_text(rule.until)}")
-    for name, part in _LISTS.items():
-        if name == "BYMONTHDAY" and rule.by_day:
-            parts.append("BYDAY=" + ",".join(map(_day_text, rule.by_day)))
-        values: tuple[int, ...] = getattr(rule, part.field)
-        if values:
-            parts.append(f"{name}=" + ",".join(map(str, values)))
-    if rule.week_start:
-        parts.append(f"WKST={WEEKDAYS[rule.week_start]}")
-    if rule.skip not in {None, Skip.OMIT}:
-        parts.append(f"SKIP={rule.skip.name}")  # type: ignore[union-attr] - the line above
-    return ";".join(parts)
+    texts = {
+        "RSCALE": "GREGORIAN" if rule.skip else "",
+        "FREQ": rule.frequency.name,
+        "INTERVAL": "" if rule.interval == 1 else str(rule.interval),
+        "COUNT": "" if rule.count is None else str(rule.count),
+        "UNTIL": basic_text(rule.until) if rule.until else "",
+        "BYSECOND": _numbers(rule.by_second),
+        "BYMINUTE": _numbers(rule.by_minute),
+        "BYHOUR": _numbers(rule.by_hour),
+        "BYDAY": ",".join(f"{day.ordinal or ''}{WEEKDAYS[day.weekday]}" for day in rule.by_day),
+        "BYMONTHDAY": _numbers(rule.by_month_day),
+        "BYYEARDAY": _numbers(rule.by_year_day),
+        "BYWEEKNO": _numbers(rule.by_week_no),
+        "BYMONTH": _numbers(rule.by_month),
+        "BYSETPOS": _numbers(rule.by_set_pos),
+        "WKST": WEEKDAYS[rule.week_start] if rule.week_start else "",
+        "SKIP": rule.skip.name if rule.skip and rule.skip is not Skip.OMIT else "",
+    }
+    return ";".join(f"{name}={text}" for name, text in texts.items() if text)
 
 
-def _day_text(day: ByDay) -> str:
-    return f"{day.ordinal or ''}{WEEKDAYS[day.weekday]}"
+def _numbers(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
 
 
 def _date_lines(name: str, dates: tuple[LocalTime, ...]) -> list[str]:
-    days = [date for date in dates if date.at is None]
-    times = [date for date in dates if date.at is not None]
-    lines = [f"{name};VALUE=DATE:" + ",".join(map(_date_text, days))] if days else []
-    return lines + ([f"{name}:" + ",".join(map(_date_text, times))] if times else [])
+    days = ",".join(_date_text(date) for date in dates if date.at is None)
+    times = ",".join(_date_text(date) for date in dates if date.at is not None)
+    lines = [f"{name};VALUE=DATE:{days}"] if days else []
+    return [*lines, f"{name}:{times}"] if times else lines
 
 
 def _date_text(local: LocalTime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime, time
 from functools import lru_cache
 from heapq import merge
 from itertools import islice, takewhile
@@ -12,9 +12,9 @@ from domain.recurrence import calendar
 from domain.recurrence.patterns import elapsed_of, walls_of
 from domain.recurrence.policies import Gap, Overlap, Policies, skip_for
 from domain.recurrence.rule import DAY_S, Cron, LocalStart, LocalTime, RRule, Rule
-from domain.recurrence.slots import Slot, slot
+from domain.recurrence.slots import Slot
 from domain.recurrence.zoned import ListWalls, Tick, Ticks, ZonedElapsed, ZonedWalls, apart, order
-from domain.recurrence.zones import span_at, to_seconds
+from domain.recurrence.zones import span_at, to_instant, to_local, to_seconds
 
 _SCHEDULES_MAX = 2_048
 
@@ -85,10 +85,11 @@ class _Without:
 
     def has(self, tick: Tick, zone: ZoneInfo) -> bool:
         """Whether a tick is taken out: by what the rule says, or by what a clock shows."""
-        shown = tick.instant + span_at(zone, tick.instant).offset
-        if not self.either.isdisjoint((tick.local, shown)) or tick.local // DAY_S in self.days:
+        instant, local, fold = tick
+        shown = instant + span_at(zone, instant).offset
+        if not self.either.isdisjoint((local, shown)) or local // DAY_S in self.days:
             return True
-        return tick.fold and tick.local in self.second
+        return fold and local in self.second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +106,8 @@ class Schedule:
     def after(self, after: datetime | None = None) -> Iterator[Slot]:
         """Yields the slots later than `after`, an aware instant; None: all. See `occurrences`."""
         low = 0 if after is None else max(0, to_seconds(after) + 1)
-        for tick in self._all(low):
-            yield slot(tick.instant, tick.local, fold=tick.fold)
+        for instant, local, fold in self._all(low):
+            yield Slot(to_local(local), fold, to_instant(instant))
 
     def _all(self, low: int) -> Iterator[Tick]:
         ticks = self._ruled(low)
@@ -120,8 +121,8 @@ class Schedule:
     def _ruled(self, low: int) -> Iterator[Tick]:
         ticks = self.ticks.walk(low)
         if (until := self.until) is not None:
-            ticks = takewhile(lambda tick: tick.instant <= until.instant, ticks)
-            ticks = (tick for tick in ticks if tick.local <= until.local)
+            ticks = takewhile(lambda tick: tick[0] <= until.instant, ticks)
+            ticks = (tick for tick in ticks if tick[1] <= until.local)
         if self.count is not None:
             past = self.ticks.count(low, self.count) if low else 0
             ticks = islice(ticks, max(0, self.count - past))
@@ -129,7 +130,7 @@ class Schedule:
 
 
 def _in_calendar(tick: Tick) -> bool:
-    return tick.instant <= calendar.LAST_SECOND and tick.local <= calendar.LAST_SECOND
+    return tick[0] <= calendar.LAST_SECOND and tick[1] <= calendar.LAST_SECOND
 
 
 def _ticks(rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies) -> Ticks:
@@ -142,9 +143,7 @@ def _ticks(rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies) ->
         # A whole day begins with its first instant, whatever midnight does.
         gap, overlap = Gap.RUN_AFTER, Overlap.FIRST
     walls = walls_of(pattern, start, skip)
-    return ZonedWalls(
-        walls=walls, zone=zone, first=_first(start), gap=gap, overlap=overlap
-    )
+    return ZonedWalls(walls=walls, zone=zone, first=_first(start), gap=gap, overlap=overlap)
 
 
 def _begins(start: LocalStart, zone: ZoneInfo, policies: Policies) -> int:
@@ -157,7 +156,7 @@ def _begins(start: LocalStart, zone: ZoneInfo, policies: Policies) -> int:
         gap=Gap.SHIFT if policies.gap is Gap.SKIP else policies.gap,
         overlap=policies.overlap,
     )
-    return next(one.walk(0)).instant
+    return next(one.walk(0))[0]
 
 
 def _with_dates(
@@ -190,7 +189,7 @@ def _until(pattern: RRule | Cron, zone: ZoneInfo) -> _Until | None:
     ends = ZonedWalls(
         walls=ListWalls((local,)), zone=zone, first=local, gap=Gap.SHIFT, overlap=Overlap.LAST
     )
-    return _Until(next(ends.walk(0)).instant, local)
+    return _Until(next(ends.walk(0))[0], local)
 
 
 def _count(pattern: RRule | Cron, start: LocalStart) -> int | None:
@@ -198,8 +197,7 @@ def _count(pattern: RRule | Cron, start: LocalStart) -> int | None:
     if isinstance(pattern, Cron) or pattern.count is None:
         return None
     times = (
-        max(1, len(listed))
-        for listed in (pattern.by_hour, pattern.by_minute, pattern.by_second)
+        max(1, len(listed)) for listed in (pattern.by_hour, pattern.by_minute, pattern.by_second)
     )
     hours, minutes, seconds = times
     # Twice, as an overlap may show each time twice.

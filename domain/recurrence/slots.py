@@ -5,7 +5,6 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from domain.recurrence.local_text import slot_text
-from domain.recurrence.zones import to_instant, to_local
 
 
 class Slot(NamedTuple):
@@ -23,11 +22,6 @@ class Slot(NamedTuple):
     def text(self) -> str:
         """`YYYY-MM-DDTHH:MM[:SS]`, with a trailing `f` for the second of two equal times."""
         return slot_text(self.local, fold=self.fold)
-
-
-def slot(instant: int, local: int, *, fold: bool) -> Slot:
-    """Returns the slot of these seconds."""
-    return Slot(to_local(local), fold, to_instant(instant))
 
 
 def occurrence_id(series: UUID, slot: Slot, completed: UUID | None = None) -> UUID:

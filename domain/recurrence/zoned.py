@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
-from itertools import islice, takewhile
-from typing import NamedTuple, Protocol
+from itertools import chain, islice, takewhile
+from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 from domain.errors import invalid
@@ -25,17 +25,14 @@ COUNT_SPANS_MAX = 2_500
 COUNT_TICKS_MAX = 20_000
 
 
-class Tick(NamedTuple):
-    """One occurrence in seconds: when it happens, and the local time that the rule says."""
-
-    instant: int
-    local: int
-    fold: bool
+# One occurrence: its instant, the local time that the rule says, and whether that is the second
+# of two equal ones. A bare tuple, since each slot passes through one.
+Tick: TypeAlias = tuple[int, int, bool]
 
 
 def order(tick: Tick) -> tuple[int, int]:
     """Returns the key that sorts ticks; of two at one instant, the one that was not moved."""
-    return tick.instant, -tick.local
+    return tick[0], -tick[1]
 
 
 class Ticks(Protocol):
@@ -84,29 +81,35 @@ class ZonedWalls:
     def walk(self, low: int) -> Iterator[Tick]:
         """See `Ticks.walk`."""
         at = max(low, self.first - OFFSET_MAX_S)
+        times: Iterator[int] = iter(())
+        # The next time that is known, and up to where nothing else is.
+        ahead, reached = -1, 0
         while at <= calendar.LAST_SECOND:
             span = span_at(self.zone, at)
             offset, second = span.offset, span.start + span.before
             begin, end = self._window(span)
-            times = self.walls.walk(max(begin, self.first, low + offset))
-            moved = self._moved(span, low)
-            at = -1
-            if moved is not None:
-                kept = (
-                    Tick(local - offset, local, local < second)
-                    for local in takewhile(lambda local, end=end: local < end, times)  # type: ignore[misc]
-                )
+            begin = max(begin, self.first, low + offset)
+            if ahead < begin or begin < reached:
+                times = self.walls.walk(begin)
+                ahead = next(times, calendar.LAST_SECOND + 1)
+            if span.before < offset and (moved := self._moved(span, low)) is not None:
+                times = chain((ahead,), times)
+                kept = ((local - offset, local, False) for local in takewhile(end.__gt__, times))
                 yield from apart(merge(moved, kept, key=order))
-                at = span.end
+                ahead, at = -1, span.end
                 continue
-            for local in times:
-                if local >= end:
-                    # Nothing lies between: on with the first span that this time can be in.
-                    at = max(span.end, local - OFFSET_MAX_S)
-                    break
-                yield Tick(local - offset, local, local < second)
-            if at < 0:
+            if ahead < end:
+                yield ahead - offset, ahead, ahead < second
+                ahead = calendar.LAST_SECOND + 1
+                for local in times:
+                    if local >= end:
+                        ahead = local
+                        break
+                    yield local - offset, local, local < second
+            if ahead > calendar.LAST_SECOND:
                 return
+            # Nothing lies between: on with the first span that this time can be in.
+            reached, at = end, max(span.end, ahead - OFFSET_MAX_S)
 
     def count(self, high: int, enough: int) -> int:
         """See `Ticks.count`."""
@@ -123,9 +126,9 @@ class ZonedWalls:
         begin, end = self._window(span)
         begin, end = max(begin, self.first), min(end, high + span.offset)
         total = self.walls.count(begin, end)
-        for tick in self._moved(span, 0) or ():
-            local = tick.instant + span.offset
-            total += tick.instant < high and not (local >= begin and self._has(local))
+        for instant, _, _ in self._moved(span, 0) or ():
+            local = instant + span.offset
+            total += instant < high and not (local >= begin and self._has(local))
         return total
 
     def _has(self, local: int) -> bool:
@@ -149,10 +152,10 @@ class ZonedWalls:
         times = self.walls.walk(max(span.start + span.before, self.first))
         left_out = takewhile(lambda local: local < end, times)
         if self.gap is Gap.RUN_AFTER:
-            ticks = (Tick(span.start, local, fold=False) for local in islice(left_out, 1))
+            ticks = ((span.start, local, False) for local in islice(left_out, 1))
         else:
-            ticks = (Tick(local - span.before, local, fold=False) for local in left_out)
-        return (tick for tick in ticks if tick.instant >= low)
+            ticks = ((local - span.before, local, False) for local in left_out)
+        return (tick for tick in ticks if tick[0] >= low)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +178,7 @@ class ZonedElapsed:
                 continue
             if overlap is Overlap.LAST and local >= span.end + span.after:
                 continue
-            yield Tick(instant, local, fold)
+            yield instant, local, fold
 
     def count(self, high: int, enough: int) -> int:
         """See `Ticks.count`."""
@@ -184,8 +187,8 @@ class ZonedElapsed:
             if known is not None:
                 return known
         total = 0
-        for tick in self.walk(self.elapsed.first):
-            if tick.instant >= high or total >= enough:
+        for instant, _, _ in self.walk(self.elapsed.first):
+            if instant >= high or total >= enough:
                 return total
             total += 1
             if total > COUNT_TICKS_MAX:
@@ -197,8 +200,8 @@ def apart(ticks: Iterator[Tick]) -> Iterator[Tick]:
     """Yields sorted ticks without repeated instants: a recurrence set is a set."""
     reached = -1
     for tick in ticks:
-        if tick.instant != reached:
-            reached = tick.instant
+        if tick[0] != reached:
+            reached = tick[0]
             yield tick
 
 

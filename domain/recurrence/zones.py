@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -80,7 +81,7 @@ def _spans(zone: ZoneInfo, year: int) -> tuple[tuple[int, ...], tuple[Span, ...]
     offsets = [offsets[0], *offsets]  # no clock changes at a cut
     spans = tuple(
         Span(start, end, offsets[at + 1], offsets[at], offsets[at + 2])
-        for at, (start, end) in enumerate(zip(edges, edges[1:], strict=False))
+        for at, (start, end) in enumerate(pairwise(edges))
     )
     return tuple(span.start for span in spans), spans
 
