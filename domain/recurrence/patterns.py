@@ -4,6 +4,7 @@ from datetime import date, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from domain.recurrence import elapsed
 from domain.recurrence.days import ALL_MONTHS, CronDays, DayParts, RuleDays, week_year
 from domain.recurrence.elapsed import Elapsed
 from domain.recurrence.intervals import Intervals
@@ -19,7 +20,7 @@ from domain.recurrence.rule import (
     Skip,
 )
 from domain.recurrence.times import ALL_SECONDS, Picked, Times, positions, times_of
-from domain.recurrence.walls import DayWalls, SetWalls, Walls
+from domain.recurrence.walls import DayWalls, SetWalls, Walls, barren
 from domain.recurrence.zones import span_at
 
 _STEPS_S = {Frequency.SECONDLY: 1, Frequency.MINUTELY: MINUTE_S, Frequency.HOURLY: HOUR_S}
@@ -38,6 +39,8 @@ def walls_of(pattern: RRule | Cron, start: LocalStart, skip: Skip) -> Walls:
     intervals = _intervals(pattern, start, skip)
     times = _times(pattern, start.at or time())
     if pattern.by_set_pos and pattern.frequency is not Frequency.DAILY:
+        if not positions(pattern.by_set_pos, len(times) * _most_days(pattern)):
+            raise barren()
         return SetWalls(intervals, times, pattern.by_set_pos)
     return DayWalls(intervals, _picked(pattern, times))
 
@@ -55,6 +58,8 @@ def elapsed_of(
         begins: the start's instant, in seconds.
     """
     window = _window_s(pattern)
+    if pattern.by_set_pos and not positions(pattern.by_set_pos, _most_times(pattern, window)):
+        raise elapsed.barren()
     local = begins + span_at(zone, begins).offset
     of_times = pattern.by_hour or pattern.by_minute or pattern.by_second
     of_days = pattern.by_day or pattern.by_month_day or pattern.by_year_day or pattern.by_month
@@ -97,6 +102,20 @@ def _times(pattern: RRule, at: time) -> Times:
         pattern.by_minute or (at.minute,),
         _seconds(pattern) or (at.second,),
     )
+
+
+def _most_days(pattern: RRule) -> int:
+    """Returns how many days an interval holds at most."""
+    if pattern.frequency is Frequency.WEEKLY:
+        return len(pattern.by_day) or 1
+    return 31 if pattern.frequency is Frequency.MONTHLY else 366
+
+
+def _most_times(pattern: RRule, window: int) -> int:
+    """Returns how many times of a window the rule allows at most."""
+    if window == HOUR_S:
+        return len(pattern.by_minute) * max(1, len(pattern.by_second))
+    return len(pattern.by_second) if window == MINUTE_S else 1
 
 
 def _picked(pattern: RRule, times: Times) -> Times | Picked:

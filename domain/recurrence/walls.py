@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from domain.errors import invalid
+from domain.errors import Refused, invalid
 from domain.recurrence import calendar
 from domain.recurrence.days import MARGIN, shape_of
 from domain.recurrence.intervals import Intervals
@@ -67,14 +67,14 @@ class DayWalls:
 
     def _days(self, first: int) -> Iterator[int]:
         year = self.intervals.next_year(calendar.year_of(first))
-        barren = 0
+        empty = 0
         while year <= calendar.YEAR_MAX:
             opens = calendar.first_day(year)
             bits = self.intervals.bits(year)
             if first > opens:
                 bits = bits >> (first - opens) << (first - opens)
-            barren = 0 if bits else barren + 1
-            _check(barren)
+            empty = 0 if bits else empty + 1
+            _check(empty)
             while bits:
                 lowest = bits & -bits
                 yield opens + lowest.bit_length() - 1
@@ -109,14 +109,14 @@ class SetWalls:
         """See `Walls.walk`."""
         # A week or a numbered year may begin in the year before.
         year = max(1, calendar.year_of(max(low, 0) // DAY_S) - 1)
-        barren, last = 0, low - 1
+        empty, last = 0, low - 1
         while (year := self.intervals.next_year(year)) <= calendar.YEAR_MAX:
             found = self._of_year(year)
             for time in found[bisect_left(found, last + 1) :]:
                 yield time
                 last = time
-            barren = 0 if found else barren + 1
-            _check(barren)
+            empty = 0 if found else empty + 1
+            _check(empty)
             year += 1
 
     def count(self, low: int, high: int) -> int:
@@ -178,11 +178,16 @@ def _listed(bits: int, opens: int) -> list[int]:
     return found
 
 
-def _check(barren: int) -> None:
+def _check(empty_years: int) -> None:
     """Ends the search: after a whole cycle the calendar repeats, so the rule never fires."""
-    if barren >= calendar.CYCLE_YEARS:
-        raise invalid(
-            f"The rule finds no date in {calendar.CYCLE_YEARS} years; choose one that comes, as"
-            " in FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=28.",
-            "rule",
-        )
+    if empty_years >= calendar.CYCLE_YEARS:
+        raise barren()
+
+
+def barren() -> Refused:
+    """Returns the refusal of a rule whose days do not come."""
+    return invalid(
+        f"The rule finds no date in {calendar.CYCLE_YEARS} years; choose one that comes, as in"
+        " FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=28.",
+        "rule",
+    )

@@ -22,7 +22,7 @@ PROBE_S = 6 * DAY_S
 # Local times and instants are never farther apart: offsets lie within a day (PEP 615).
 OFFSET_MAX_S = DAY_S
 # Zone-years remembered: some 700 bytes each.
-_YEARS_MAX = 8_192
+_YEARS_MAX = 16_384
 _EPOCH = datetime(1, 1, 1)  # noqa: DTZ001 - seconds are counted from it, local ones too
 _UTC_EPOCH = _EPOCH.replace(tzinfo=UTC)
 # Beyond these zoneinfo would leave the calendar; no zone changes there.
