@@ -46,8 +46,8 @@ def _times(cron: Cron) -> str:
         hours = ""
     if seconds and minutes == "every minute":
         minutes = "" if seconds.startswith("every") else minutes
-    times = " of ".join(text for text in (seconds, minutes, hours) if text)
-    return times if times.startswith("every") else f"at {times}"
+    named = " of ".join(text for text in (seconds, minutes, hours) if text)
+    return named if named.startswith("every") else f"at {named}"
 
 
 def _step(unit: str, values: tuple[int, ...], every: tuple[int, ...]) -> str:
