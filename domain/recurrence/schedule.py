@@ -13,7 +13,17 @@ from domain.recurrence.patterns import elapsed_of, walls_of
 from domain.recurrence.policies import Gap, Overlap, Policies, skip_for
 from domain.recurrence.rule import DAY_S, Cron, LocalStart, LocalTime, RRule, Rule
 from domain.recurrence.slots import Slot
-from domain.recurrence.zoned import ListWalls, Tick, Ticks, ZonedElapsed, ZonedWalls, apart, order
+from domain.recurrence.walls import Walls
+from domain.recurrence.zoned import (
+    ListWalls,
+    Tick,
+    Ticks,
+    ZonedElapsed,
+    ZonedWalls,
+    apart,
+    instant_of,
+    order,
+)
 from domain.recurrence.zones import span_at, to_instant, to_local, to_seconds
 
 _SCHEDULES_MAX = 2_048
@@ -45,13 +55,13 @@ def occurrences(
 @lru_cache(maxsize=_SCHEDULES_MAX)
 def schedule(rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies) -> "Schedule":
     """Returns the schedule of a series; made once, it answers any number of questions."""
-    ticks = _ticks(rule, start, zone, policies)
+    frame = _frame(rule, start, zone, policies)
     return Schedule(
-        ticks=ticks,
+        ticks=_ticks(rule, start, frame, policies),
         zone=zone,
         count=_count(rule.pattern, start),
         until=_until(rule.pattern, zone),
-        with_dates=tuple(_with_dates(rule, start, zone, policies)),
+        with_dates=tuple(_with_dates(rule, start, frame)),
         without=_Without.of(rule.without_dates),
     )
 
@@ -133,48 +143,57 @@ def _in_calendar(tick: Tick) -> bool:
     return tick[0] <= calendar.LAST_SECOND and tick[1] <= calendar.LAST_SECOND
 
 
-def _ticks(rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies) -> Ticks:
-    pattern, skip = rule.pattern, skip_for(rule, policies)
-    if isinstance(pattern, RRule) and pattern.is_elapsed:
-        elapsed = elapsed_of(pattern, start, skip, zone, _begins(start, zone, policies))
-        return ZonedElapsed(elapsed=elapsed, overlap=policies.overlap)
-    gap, overlap = policies.gap, policies.overlap
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where and how local times become instants: zone, start, policies."""
+
+    zone: ZoneInfo
+    local: int
+    gap: Gap
+    overlap: Overlap
+
+    @property
+    def begins(self) -> int:
+        """The instant of the start."""
+        return instant_of(self.local, self.zone, self.gap, self.overlap)
+
+    def of(self, walls: Walls, overlap: Overlap | None = None) -> ZonedWalls:
+        """Returns the local times from the start on."""
+        return ZonedWalls(
+            walls=walls,
+            zone=self.zone,
+            begins=self.begins,
+            local=self.local,
+            gap=self.gap,
+            overlap=overlap or self.overlap,
+        )
+
+
+def _frame(rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies) -> _Frame:
+    pattern = rule.pattern
+    local = to_seconds(datetime.combine(start.day, start.at or time()))
     if start.at is None and not (isinstance(pattern, Cron) or pattern.by_hour):
         # A whole day begins with its first instant, whatever midnight does.
-        gap, overlap = Gap.RUN_AFTER, Overlap.FIRST
-    walls = walls_of(pattern, start, skip)
-    return ZonedWalls(walls=walls, zone=zone, first=_first(start), gap=gap, overlap=overlap)
+        return _Frame(zone, local, Gap.RUN_AFTER, Overlap.FIRST)
+    return _Frame(zone, local, policies.gap, policies.overlap)
 
 
-def _begins(start: LocalStart, zone: ZoneInfo, policies: Policies) -> int:
-    """Returns the instant of the start; one that was never shown is not left out."""
-    first = _first(start)
-    one = ZonedWalls(
-        walls=ListWalls((first,)),
-        zone=zone,
-        first=first,
-        gap=Gap.SHIFT if policies.gap is Gap.SKIP else policies.gap,
-        overlap=policies.overlap,
-    )
-    return next(one.walk(0))[0]
+def _ticks(rule: Rule, start: LocalStart, frame: _Frame, policies: Policies) -> Ticks:
+    pattern, skip = rule.pattern, skip_for(rule, policies)
+    if isinstance(pattern, RRule) and pattern.is_elapsed:
+        elapsed = elapsed_of(pattern, start, skip, frame.zone, frame.begins)
+        return ZonedElapsed(elapsed=elapsed, overlap=policies.overlap)
+    return frame.of(walls_of(pattern, start, skip))
 
 
-def _with_dates(
-    rule: Rule, start: LocalStart, zone: ZoneInfo, policies: Policies
-) -> Iterator[Ticks]:
-    own = policies.overlap
+def _with_dates(rule: Rule, start: LocalStart, frame: _Frame) -> Iterator[Ticks]:
+    own = frame.overlap
     if isinstance(rule.pattern, RRule) and rule.pattern.is_elapsed and own is Overlap.BOTH:
         own = Overlap.FIRST  # BOTH says that elapsed hours all count, not that a date is two
     for fold, overlap in ((None, own), (True, Overlap.LAST)):
         times = {_seconds(date, start.at) for date in rule.with_dates if date.fold is fold}
         if times:
-            yield ZonedWalls(
-                walls=ListWalls(tuple(sorted(times))),
-                zone=zone,
-                first=_first(start),
-                gap=policies.gap,
-                overlap=overlap,
-            )
+            yield frame.of(ListWalls(tuple(sorted(times))), overlap)
 
 
 def _until(pattern: RRule | Cron, zone: ZoneInfo) -> _Until | None:
@@ -186,10 +205,7 @@ def _until(pattern: RRule | Cron, zone: ZoneInfo) -> _Until | None:
     if not isinstance(until, datetime):
         until = datetime.combine(until, time(23, 59, 59))
     local = to_seconds(until)
-    ends = ZonedWalls(
-        walls=ListWalls((local,)), zone=zone, first=local, gap=Gap.SHIFT, overlap=Overlap.LAST
-    )
-    return _Until(next(ends.walk(0))[0], local)
+    return _Until(instant_of(local, zone, Gap.SHIFT, Overlap.LAST), local)
 
 
 def _count(pattern: RRule | Cron, start: LocalStart) -> int | None:
@@ -203,10 +219,6 @@ def _count(pattern: RRule | Cron, start: LocalStart) -> int | None:
     # Twice, as an overlap may show each time twice.
     most = 2 * 366 * (calendar.YEAR_MAX + 1 - start.day.year) * hours * minutes * seconds
     return None if pattern.count >= most and not pattern.is_elapsed else pattern.count
-
-
-def _first(start: LocalStart) -> int:
-    return to_seconds(datetime.combine(start.day, start.at or time()))
 
 
 def _seconds(local: LocalTime, at: time | None = None) -> int:

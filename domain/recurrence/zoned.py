@@ -70,17 +70,21 @@ class ListWalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZonedWalls:
-    """The local times of `walls` from `first` on, in a zone."""
+    """The local times of `walls` in a zone, from the instant `begins` on.
+
+    What a gap moves counts by its own time: it is there where that is not before `local`.
+    """
 
     walls: Walls
     zone: ZoneInfo
-    first: int
+    begins: int
+    local: int
     gap: Gap
     overlap: Overlap
 
     def walk(self, low: int) -> Iterator[Tick]:
         """See `Ticks.walk`."""
-        at = max(low, self.first - OFFSET_MAX_S)
+        at = low = max(low, self.begins)
         times: Iterator[int] = iter(())
         # The next time that is known, and up to where nothing else is.
         ahead, reached = -1, 0
@@ -88,7 +92,7 @@ class ZonedWalls:
             span = span_at(self.zone, at)
             offset, second = span.offset, span.start + span.before
             begin, end = self._window(span)
-            begin = max(begin, self.first, low + offset)
+            begin = max(begin, low + offset)
             if ahead < begin or begin < reached:
                 times = self.walls.walk(begin)
                 ahead = next(times, calendar.LAST_SECOND + 1)
@@ -113,7 +117,7 @@ class ZonedWalls:
 
     def count(self, high: int, enough: int) -> int:
         """See `Ticks.count`."""
-        total, at = 0, self.first - OFFSET_MAX_S
+        total, at = 0, self.begins
         for _ in range(COUNT_SPANS_MAX):
             span = span_at(self.zone, at)
             total += self._count(span, high)
@@ -124,9 +128,9 @@ class ZonedWalls:
 
     def _count(self, span: Span, high: int) -> int:
         begin, end = self._window(span)
-        begin, end = max(begin, self.first), min(end, high + span.offset)
+        begin, end = max(begin, self.begins + span.offset), min(end, high + span.offset)
         total = self.walls.count(begin, end)
-        for instant, _, _ in self._moved(span, 0) or ():
+        for instant, _, _ in self._moved(span, self.begins) or ():
             local = instant + span.offset
             total += instant < high and not (local >= begin and self._has(local))
         return total
@@ -149,7 +153,7 @@ class ZonedWalls:
         if length <= 0 or self.gap is Gap.SKIP or low >= span.start + length:
             return None
         end = span.start + span.offset
-        times = self.walls.walk(max(span.start + span.before, self.first))
+        times = self.walls.walk(max(span.start + span.before, self.local))
         left_out = takewhile(lambda local: local < end, times)
         if self.gap is Gap.RUN_AFTER:
             ticks = ((span.start, local, False) for local in islice(left_out, 1))
@@ -194,6 +198,19 @@ class ZonedElapsed:
             if total > COUNT_TICKS_MAX:
                 raise _uncounted()
         return total
+
+
+def instant_of(local: int, zone: ZoneInfo, gap: Gap, overlap: Overlap) -> int:
+    """Returns the instant of one local time; it is never left out: SKIP counts as RUN_AFTER."""
+    one = ZonedWalls(
+        walls=ListWalls((local,)),
+        zone=zone,
+        begins=local - OFFSET_MAX_S,
+        local=local,
+        gap=Gap.RUN_AFTER if gap is Gap.SKIP else gap,
+        overlap=overlap,
+    )
+    return next(one.walk(0))[0]
 
 
 def apart(ticks: Iterator[Tick]) -> Iterator[Tick]:

@@ -437,3 +437,23 @@ def test_crontab_lines_by_default(
     found = instants(slots(line, start, zone), zone, len(times))
 
     assert [instant[8:] for instant in found] == times
+
+
+def test_a_start_between_two_equal_hours_is_an_instant_not_a_reading_of_the_clock() -> None:
+    # At 01:10 the hour has not come a second time yet, so 01:00 is still ahead.
+    line = slots("*/30 1 * * *", "2027-11-07T01:10", "America/New_York")
+
+    assert texts(line, 4) == [
+        "2027-11-07T01:30",
+        "2027-11-07T01:00f",
+        "2027-11-07T01:30f",
+        "2027-11-08T01:00",
+    ]
+
+
+def test_what_a_gap_moves_past_the_start_is_not_part_of_the_series() -> None:
+    line = slots("30 2 * * *", "2027-03-14T03:00", "America/New_York")
+    rule = slots("FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "2027-03-14T03:10", "America/New_York")
+
+    assert texts(line, 1) == ["2027-03-15T02:30"]
+    assert texts(rule, 1) == ["2027-03-15T02:30"]
