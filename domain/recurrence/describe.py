@@ -112,10 +112,9 @@ def _yearly(rule: RRule, start: LocalStart, policies: Policies) -> str:
 
 
 def _month_days(days: tuple[int, ...], rule: RRule, policies: Policies) -> str:
-    ordered = sorted(days, key=lambda day: (day < 0, day))
-    texts = [f"{ordinal(day)} day" if day < 0 else ordinal(day) for day in ordered]
     months = rule.by_month or tuple(range(1, 13))
-    return f"the {listed(texts)}{_lacking(max(days), months, rule, policies)}"
+    named = f"the {_ordinals(days)}{' day' if min(days) < 0 else ''}"
+    return f"{named}{_lacking(max(days), months, rule, policies)}"
 
 
 def _lacking(day: int, months: tuple[int, ...], rule: RRule, policies: Policies) -> str:
@@ -132,12 +131,16 @@ def _lacking(day: int, months: tuple[int, ...], rule: RRule, policies: Policies)
 
 def _nth_weekdays(days: tuple[ByDay, ...]) -> str:
     plain = tuple(day for day in days if not day.ordinal)
-    nth = [
-        f"the {ordinal(day.ordinal)} {WEEKDAY_NAMES[day.weekday]}" for day in days if day.ordinal
-    ]
+    nth = tuple(day for day in days if day.ordinal)
+    ordinals = tuple(sorted({day.ordinal for day in nth}))
+    weekdays = tuple(ByDay(0, weekday) for weekday in sorted({day.weekday for day in nth}))
+    if len(ordinals) * len(weekdays) == len(nth) > 0:
+        texts = [f"the {_ordinals(ordinals)} {_weekdays(weekdays)}"]
+    else:
+        texts = [f"the {ordinal(day.ordinal)} {WEEKDAY_NAMES[day.weekday]}" for day in nth]
     if plain:
-        nth.append("every weekday" if plain == WORKDAYS else f"every {_weekdays(plain)}")
-    return listed(nth)
+        texts.append("every weekday" if plain == WORKDAYS else f"every {_weekdays(plain)}")
+    return listed(texts)
 
 
 def _weekdays(days: tuple[ByDay, ...]) -> str:
@@ -181,7 +184,7 @@ def _at(rule: RRule, start: LocalStart) -> str:
         times = [times[index] for index in positions(rule.by_set_pos, len(times))]
     if len(times) > _LISTED_MAX:
         return f"at {len(times)} times from {times[0]} to {times[-1]}"
-    return f"at {listed(times)}"
+    return f"at {listed(times) or 'no time'}"
 
 
 def _clocks(rule: RRule) -> str:

@@ -17,6 +17,11 @@ _COMPLETIONS = (
     ("it", "is", "done"),
     ("it", "was", "done"),
 )
+# What may follow a bare hour that is not the first: `at 9, 12 and 17 until June`.
+_AFTER_TIMES = (
+    *(",", "and", "&", "am", "pm", "on", "in", "for", "from", "starting", "beginning"),
+    *("until", "till", "til", "ending", "after", "every", "every!", "each"),
+)
 _Take = Callable[["Draft"], bool]
 
 
@@ -175,8 +180,10 @@ class Draft:
         largest = max(map(abs, ordinals))
         if words.take_any("weekday", "workday"):
             self.by_day, self.by_set_pos = WORKDAYS, ordinals
-        elif largest <= 5 and (weekdays := words.take_weekdays()):
-            self.by_day = tuple(ByDay(nth, day) for nth in ordinals for day in weekdays)
+        elif weekdays := words.take_weekdays():
+            # No month has a sixth Friday.
+            pairs = (ByDay(nth, day) for nth in ordinals for day in weekdays)
+            self.by_day = tuple(pairs) if largest <= 5 else ()
         elif self._interval(ordinals):
             return True
         elif largest <= 31 and (words.take("day") or is_figure):
@@ -228,9 +235,10 @@ class Draft:
             return self._weekdays()
         if self.frequency is Frequency.MONTHLY:
             return self._nth() and self.interval == interval and not self.by_month
-        if self.frequency is Frequency.YEARLY:
-            return self._month_day() or (self._nth() and bool(self.by_month))
-        return False
+        is_yearly = self.frequency is Frequency.YEARLY
+        found = is_yearly and (self._month_day() or (self._nth() and bool(self.by_month)))
+        self.frequency = Frequency.YEARLY
+        return found
 
     @_whole
     def _at(self) -> bool:
@@ -241,10 +249,21 @@ class Draft:
 
     def _take_times(self, *, is_marked: bool) -> bool:
         """Times = time { "," time }."""
-        words = self.words
-        found = tuple(words.take_list(lambda: words.take_time(is_marked=is_marked)))
+        words, first = self.words, self.words.at
+        found = tuple(
+            words.take_list(
+                lambda: words.take_time(
+                    is_marked=is_marked and (words.at == first or self._is_a_time_of_several())
+                )
+            )
+        )
         self.times = found or self.times
         return bool(found)
+
+    def _is_a_time_of_several(self) -> bool:
+        """Whether a number after a comma may be a time: not in `at 9, 2 times` or `at 9, 3 km`."""
+        following = self.words.ahead(2)[1:]
+        return not following or following[0] in _AFTER_TIMES
 
     @_whole
     def _in(self) -> bool:

@@ -186,13 +186,17 @@ def smallest_step(pattern: RRule | Cron, start: LocalStart) -> int:
         return _least(times_of(pattern.hours, pattern.minutes, pattern.seconds))
     if not pattern.is_elapsed:
         return _least(_picked(pattern, _times(pattern, start.at or time())))
-    window = _window_s(pattern)
     at = start.at or time()
-    local = at.hour * HOUR_S + at.minute * MINUTE_S + at.second
-    allowed = _least(times_of(*_limits(pattern, local, window)))
-    if window > 1:
-        return allowed
-    return max(allowed, pattern.interval * _STEPS_S[pattern.frequency])
+    is_of_hours = pattern.frequency is Frequency.HOURLY
+    is_of_seconds = pattern.frequency is Frequency.SECONDLY
+    allowed = times_of(
+        pattern.by_hour or _ALL_HOURS,
+        pattern.by_minute or ((at.minute,) if is_of_hours else _ALL_MINUTES),
+        _seconds(pattern) or (ALL_SECONDS if is_of_seconds else (at.second,)),
+    )
+    if _window_s(pattern) > 1:
+        return _least(allowed)
+    return max(_least(allowed), pattern.interval * _STEPS_S[pattern.frequency])
 
 
 @lru_cache(maxsize=512)

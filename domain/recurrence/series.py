@@ -65,12 +65,14 @@ def turn(
     Raises:
         Refused: see `occurrences`.
     """
+    ahead = next(series.after(last), None)
+    if ahead is None or ahead.instant > now:
+        return Turn(spawn=(), next=ahead)
     most = bound if policies.catch_up is CatchUp.ALL else 1
     due = _latest(series, last, now, most)
     if policies.catch_up is CatchUp.SKIP:
         due = [slot for slot in due if now - slot.instant <= GRACE]
-    after = now if last is None else max(last, now)
-    return Turn(spawn=tuple(due), next=next(series.after(after), None))
+    return Turn(spawn=tuple(due), next=next(series.after(now), None))
 
 
 def after_completion(
