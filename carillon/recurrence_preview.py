@@ -143,7 +143,9 @@ def _read(
 ) -> tuple[Rule, LocalStart, Choices]:
     given = {kind: asked[kind] for kind in KINDS if asked.get(kind) is not None}
     if len(given) != 1:
-        raise invalid('Give exactly one of rule, cron and phrase, such as "cron": "@daily".')
+        raise invalid(
+            'Give exactly one of rule, cron and phrase, such as "cron": "@daily".', "rule"
+        )
     kind, text = given.popitem()
     if not isinstance(text, str):
         raise invalid('Write a text, such as "FREQ=DAILY".', kind)

@@ -115,8 +115,8 @@ def after_completion(
         return next(schedule(rule, begins, zone, policies).after(at), None)
     begins = LocalStart(local.date(), start.at)
     # That day is done: its own slot, if it has one, is what was completed.
-    day_ends = datetime.combine(local.date(), time(23, 59, 59), zone).astimezone(UTC)
-    return next(schedule(rule, begins, zone, policies).after(day_ends), None)
+    day_ends = datetime.combine(local.date(), time(23, 59, 59, fold=1), zone)
+    return next(schedule(rule, begins, zone, policies).after(day_ends.astimezone(UTC)), None)
 
 
 def while_open(policies: Policies, *, is_open: bool) -> WhileOpen:

@@ -1,5 +1,6 @@
 """What a rule is said to do is read as the same rule, wherever a phrase can say it."""
 
+from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -28,35 +29,34 @@ nth_days = st.builds(
     st.integers(0, 6),
 )
 months = st.integers(1, 12).map(lambda month: (month,))
-ends = st.one_of(
-    st.just({}),
-    st.integers(1, 50).map(lambda count: {"count": count}),
-    st.dates(date(2027, 6, 1), date(2035, 1, 1)).map(lambda until: {"until": until}),
-)
+counts = st.none() | st.integers(1, 50)
+ends = st.none() | st.dates(date(2027, 6, 1), date(2035, 1, 1))
 
 
 @st.composite
 def sayable(draw: st.DrawFn) -> RRule:
     """Returns a rule that the grammar has words for."""
-    interval = draw(st.integers(1, 12))
-    kinds = (
-        {"frequency": st.just(Frequency.DAILY)},
-        {"frequency": st.just(Frequency.WEEKLY)},
-        {"frequency": st.just(Frequency.WEEKLY), "by_day": weekdays},
-        {"frequency": st.just(Frequency.MONTHLY)},
-        {"frequency": st.just(Frequency.MONTHLY), "by_month_day": month_days},
-        {"frequency": st.just(Frequency.MONTHLY), "by_day": nth_days},
-        {
-            "frequency": st.just(Frequency.MONTHLY),
-            "by_day": st.just(WORKDAYS),
-            "by_set_pos": st.sampled_from([(1,), (-1,), (2, 4)]),
-        },
-        {"frequency": st.just(Frequency.YEARLY)},
-        {"frequency": st.just(Frequency.YEARLY), "by_month": months, "by_day": nth_days},
-        {"frequency": st.sampled_from([Frequency.HOURLY, Frequency.MINUTELY])},
+    patterns = (
+        st.builds(RRule, frequency=st.just(Frequency.DAILY)),
+        st.builds(RRule, frequency=st.just(Frequency.WEEKLY)),
+        st.builds(RRule, frequency=st.just(Frequency.WEEKLY), by_day=weekdays),
+        st.builds(RRule, frequency=st.just(Frequency.MONTHLY)),
+        st.builds(RRule, frequency=st.just(Frequency.MONTHLY), by_month_day=month_days),
+        st.builds(RRule, frequency=st.just(Frequency.MONTHLY), by_day=nth_days),
+        st.builds(
+            RRule,
+            frequency=st.just(Frequency.MONTHLY),
+            by_day=st.just(WORKDAYS),
+            by_set_pos=st.sampled_from([(1,), (-1,), (2, 4)]),
+        ),
+        st.builds(RRule, frequency=st.just(Frequency.YEARLY)),
+        st.builds(RRule, frequency=st.just(Frequency.YEARLY), by_month=months, by_day=nth_days),
+        st.builds(RRule, frequency=st.sampled_from([Frequency.HOURLY, Frequency.MINUTELY])),
     )
-    chosen = {name: draw(part) for name, part in draw(st.sampled_from(kinds)).items()}
-    return RRule(interval=interval, **chosen, **draw(ends))  # type: ignore[arg-type]
+    pattern = draw(st.one_of(patterns))
+    count = draw(counts)
+    until = draw(ends) if count is None else None
+    return replace(pattern, interval=draw(st.integers(1, 12)), count=count, until=until)
 
 
 @settings(max_examples=250, deadline=None)

@@ -20,14 +20,14 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def policies(**chosen: object) -> Policies:
-    return policies_for(rule_of("FREQ=DAILY"), Choices(**chosen))  # type: ignore[arg-type] - by name
+def policies(chosen: Choices) -> Policies:
+    return policies_for(rule_of("FREQ=DAILY"), chosen)
 
 
 def turned(
     catch_up: CatchUp, last: str | None, now: str, rule: str = "FREQ=DAILY", bound: int = 100
 ) -> Turn:
-    own = policies(catch_up=catch_up)
+    own = policies(Choices(catch_up=catch_up))
     series = schedule(rule_of(rule), local_start(START), UTC_ZONE, own)
     return turn(series, own, last=at(last) if last else None, now=at(now), bound=bound)
 
@@ -98,7 +98,7 @@ def test_years_of_downtime_cost_no_walk() -> None:
 
 
 def test_three_years_in_turns_of_an_hour_spawn_every_slot_once() -> None:
-    own = policies(catch_up=CatchUp.ALL)
+    own = policies(Choices(catch_up=CatchUp.ALL))
     rule, zone = rule_of("FREQ=WEEKLY;BYDAY=MO,TH"), ZoneInfo("America/New_York")
     series = schedule(rule, local_start("2027-01-04T02:30"), zone, own)
     now, last, found = at("2027-01-01T00:00"), None, list[Slot]()
@@ -234,4 +234,4 @@ def test_the_day_of_a_completion_is_that_of_the_zone() -> None:
 def test_what_is_due_beside_an_open_occurrence(
     policy: Open, is_open: bool, expected: WhileOpen
 ) -> None:
-    assert while_open(policies(open=policy), is_open=is_open) is expected
+    assert while_open(policies(Choices(open=policy)), is_open=is_open) is expected
