@@ -19,7 +19,7 @@ from domain.recurrence.rule import (
     RRule,
     Skip,
 )
-from domain.recurrence.times import ALL_SECONDS, Picked, Times, positions, times_of
+from domain.recurrence.times import ALL_SECONDS, Listed, Product, Times, positions, times_of
 from domain.recurrence.walls import DayWalls, SetWalls, Walls, barren
 from domain.recurrence.zones import span_at
 
@@ -118,12 +118,12 @@ def _most_times(pattern: RRule, window: int) -> int:
     return len(pattern.by_second) if window == MINUTE_S else 1
 
 
-def _picked(pattern: RRule, times: Times) -> Times | Picked:
+def _picked(pattern: RRule, times: Times) -> Times:
     """Returns the times of a day that BYSETPOS leaves of a DAILY rule's."""
     if not pattern.by_set_pos or pattern.frequency is not Frequency.DAILY:
         return times
     indices = positions(pattern.by_set_pos, len(times))
-    return Picked(tuple(times[index] for index in indices))
+    return Listed(tuple(times[index] for index in indices))
 
 
 def _seconds(pattern: RRule) -> tuple[int, ...]:
@@ -200,11 +200,11 @@ def smallest_step(pattern: RRule | Cron, start: LocalStart) -> int:
 
 
 @lru_cache(maxsize=512)
-def _least(times: Times | Picked) -> int:
+def _least(times: Times) -> int:
     """Returns the shortest distance of times that come every day."""
     if len(times) < 2:
         return DAY_S if len(times) else 0
-    if isinstance(times, Times) and len(times.seconds) > 1:
+    if isinstance(times, Product):
         steps = zip(times.seconds, (*times.seconds[1:], times.seconds[0] + MINUTE_S), strict=True)
         return min(after - before for before, after in steps)
     listed = list(times)

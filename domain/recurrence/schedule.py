@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from heapq import merge
 from itertools import islice, takewhile
@@ -24,9 +24,13 @@ from domain.recurrence.zoned import (
     instant_of,
     order,
 )
-from domain.recurrence.zones import span_at, to_instant, to_local, to_seconds
+from domain.recurrence.zones import span_at, to_seconds
 
 _SCHEDULES_MAX = 2_048
+# Slots are counted from here: an offset must not lead out of the calendar.
+_BASE = datetime(2000, 1, 1)  # noqa: DTZ001 - of local times too
+_UTC_BASE = _BASE.replace(tzinfo=UTC)
+_BASE_S = to_seconds(_BASE)
 
 
 def occurrences(
@@ -116,8 +120,17 @@ class Schedule:
     def after(self, after: datetime | None = None) -> Iterator[Slot]:
         """Yields the slots later than `after`, an aware instant; None: all. See `occurrences`."""
         low = 0 if after is None else max(0, to_seconds(after) + 1)
-        for instant, local, fold in self._all(low):
-            yield Slot(to_local(local), fold, to_instant(instant))
+        shift, base = 0, _UTC_BASE
+        try:
+            for instant, local, fold in self._all(low):
+                if instant - local != shift:
+                    shift = instant - local
+                    base = _UTC_BASE + timedelta(seconds=shift)
+                passed = timedelta(0, local - _BASE_S)
+                yield Slot(_BASE + passed, fold, base + passed)
+        except OverflowError:
+            # The calendar ends, in local time or in UTC, and the series with it.
+            return
 
     def _all(self, low: int) -> Iterator[Tick]:
         ticks = self._ruled(low)
@@ -126,7 +139,7 @@ class Schedule:
             ticks = apart(merge(ticks, *dates, key=order))
         if (without := self.without) is not None:
             ticks = (tick for tick in ticks if not without.has(tick, self.zone))
-        return takewhile(_in_calendar, ticks)
+        return ticks
 
     def _ruled(self, low: int) -> Iterator[Tick]:
         ticks = self.ticks.walk(low)
@@ -137,10 +150,6 @@ class Schedule:
             past = self.ticks.count(low, self.count) if low else 0
             ticks = islice(ticks, max(0, self.count - past))
         return ticks
-
-
-def _in_calendar(tick: Tick) -> bool:
-    return tick[0] <= calendar.LAST_SECOND and tick[1] <= calendar.LAST_SECOND
 
 
 @dataclass(frozen=True, slots=True)

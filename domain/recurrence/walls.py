@@ -8,6 +8,7 @@ at its year, and counts days as bits: neither walks from the start.
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from domain.errors import Refused, invalid
@@ -15,7 +16,7 @@ from domain.recurrence import calendar
 from domain.recurrence.days import MARGIN, shape_of
 from domain.recurrence.intervals import Intervals
 from domain.recurrence.rule import DAY_S, Frequency
-from domain.recurrence.times import Picked, Times, positions
+from domain.recurrence.times import Times, positions
 
 # Sets of one year are larger than bits; a page of a list looks at few of them.
 _SETS_MAX = 64
@@ -40,20 +41,20 @@ class DayWalls:
     """All the times of all the allowed days."""
 
     intervals: Intervals
-    times: Times | Picked
+    times: Times
 
     def walk(self, low: int) -> Iterator[int]:
         """See `Walls.walk`."""
         first, at = divmod(max(low, 0), DAY_S)
-        times = self.times
-        skipped = times.index(at)
-        for day in self._days(first):
-            if day == first and skipped:
-                for index in range(skipped, len(times)):
-                    yield day * DAY_S + times[index]
-            else:
-                for time in times:
-                    yield day * DAY_S + time
+        times, days = self.times, self._days(first)
+        passed = times.index(at)
+        for day in islice(days, 1 if passed else 0):
+            for index in range(passed if day == first else 0, len(times)):
+                yield day * DAY_S + times[index]
+        for day in days:
+            midnight = day * DAY_S
+            for time in times:
+                yield midnight + time
 
     def count(self, low: int, high: int) -> int:
         """See `Walls.count`."""

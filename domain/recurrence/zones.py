@@ -63,16 +63,6 @@ def to_seconds(moment: datetime) -> int:
     return passed.days * DAY_S + passed.seconds
 
 
-def to_local(seconds: int) -> datetime:
-    """Returns a naive local time."""
-    return _EPOCH + timedelta(0, seconds)
-
-
-def to_instant(seconds: int) -> datetime:
-    """Returns an instant in UTC."""
-    return _UTC_EPOCH + timedelta(0, seconds)
-
-
 @lru_cache(maxsize=_YEARS_MAX)
 def _spans(zone: ZoneInfo, year: int) -> tuple[tuple[int, ...], tuple[Span, ...]]:
     first, last = _cut(zone, year), _cut(zone, year + 1)
@@ -119,7 +109,8 @@ def _change(zone: ZoneInfo, low: int, high: int) -> int:
 
 def _offset(zone: ZoneInfo, instant: int) -> int:
     probe = min(max(instant, _PROBE_MIN), _PROBE_MAX)
-    offset = zone.fromutc(to_local(probe).replace(tzinfo=zone)).utcoffset()
+    moment = _EPOCH + timedelta(0, probe)
+    offset = zone.fromutc(moment.replace(tzinfo=zone)).utcoffset()
     if offset is None:
         raise TypeError(f"{zone} has no offset")
     return offset.days * DAY_S + offset.seconds

@@ -36,7 +36,7 @@ def test_a_sound_series_is_known_by_its_first_slot() -> None:
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "finds no date"),
         ("FREQ=SECONDLY", "may fire 1 s after it fired; the least here is 1 min"),
         ("FREQ=MINUTELY;BYSECOND=0,20", "may fire 20 s after"),
-        ("FREQ=DAILY;BYHOUR=9;BYSECOND=0,59", "may fire 1 s after"),
+        ("FREQ=DAILY;BYHOUR=9;BYSECOND=0,59", "may fire 59 s after"),
         ("FREQ=HOURLY;BYMINUTE=0;BYSECOND=10,40", "may fire 30 s after"),
         ("*/30 * * * * *", "and */5 * * * * keeps it"),
     ],
