@@ -15,6 +15,8 @@ from domain.recurrence.words import Words
 
 # A title; longer texts are no place to look for phrases.
 TEXT_MAX_CHARS = 2_000
+# `for 999 years` from here ends within the calendar.
+_LATEST = date(9000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def parse_phrase(text: str, today: date) -> Phrase | None:
     words = Words(text)
     for begin in range(len(words.words)):
         words.at = begin
-        draft = Draft(words, today)
+        draft = Draft(words, min(today, _LATEST))
         if draft.take():
             start, end = words.words[begin].start, words.words[words.at - 1].end
             return _phrase(draft, _title(text[:start], text[end:]))
@@ -121,7 +123,7 @@ def _last_day(draft: Draft) -> date | None:
     """Returns the last day of the series: as it was said, or by how long it lasts."""
     if draft.lasts is None:
         return draft.until
-    first = draft.begins or draft.today
+    first = min(draft.begins or draft.today, _LATEST)
     unit, number = draft.lasts
     if unit < Frequency.MONTHLY:
         days = number * (7 if unit is Frequency.WEEKLY else 1)

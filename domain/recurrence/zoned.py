@@ -12,7 +12,7 @@ from itertools import chain, islice, takewhile
 from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
-from domain.errors import Refused, invalid
+from domain.errors import invalid
 from domain.recurrence import calendar
 from domain.recurrence.elapsed import Elapsed
 from domain.recurrence.policies import Gap, Overlap
@@ -124,7 +124,7 @@ class ZonedWalls:
             if total >= enough or span.end >= high:
                 return total
             at = span.end
-        raise _uncounted()
+        return _walked(self.walk(self.begins), high, enough)
 
     def _count(self, span: Span, high: int) -> int:
         begin, end = self._window(span)
@@ -190,14 +190,20 @@ class ZonedElapsed:
             known = self.elapsed.count(self.elapsed.first, high)
             if known is not None:
                 return known
-        total = 0
-        for instant, _, _ in self.walk(self.elapsed.first):
-            if instant >= high or total >= enough:
-                return total
-            total += 1
-            if total > COUNT_TICKS_MAX:
-                raise _uncounted()
+        return _walked(self.walk(self.elapsed.first), high, enough)
+
+
+def _walked(ticks: Iterator[Tick], high: int, enough: int) -> int:
+    """Counts ticks before `high` one by one, up to `enough`."""
+    most = min(enough, COUNT_TICKS_MAX)
+    total = sum(1 for _ in islice(takewhile(lambda tick: tick[0] < high, ticks), most))
+    if total < most or total == enough:
         return total
+    raise invalid(
+        "COUNT: so many occurrences after the start cannot be counted; end the rule by a date,"
+        " as in UNTIL=20351231.",
+        "rule",
+    )
 
 
 def instant_of(local: int, zone: ZoneInfo, gap: Gap, overlap: Overlap) -> int:
@@ -210,7 +216,7 @@ def instant_of(local: int, zone: ZoneInfo, gap: Gap, overlap: Overlap) -> int:
         gap=Gap.RUN_AFTER if gap is Gap.SKIP else gap,
         overlap=overlap,
     )
-    return next(one.walk(0))[0]
+    return next(one.walk(one.begins))[0]
 
 
 def apart(ticks: Iterator[Tick]) -> Iterator[Tick]:
@@ -220,11 +226,3 @@ def apart(ticks: Iterator[Tick]) -> Iterator[Tick]:
         if tick[0] != reached:
             reached = tick[0]
             yield tick
-
-
-def _uncounted() -> Refused:
-    return invalid(
-        "COUNT: so many occurrences after the start cannot be counted; end the rule by a date,"
-        " as in UNTIL=20351231.",
-        "rule",
-    )

@@ -78,7 +78,14 @@ def _spans(zone: ZoneInfo, year: int) -> tuple[tuple[int, ...], tuple[Span, ...]
 
 @lru_cache(maxsize=_YEARS_MAX)
 def _cut(zone: ZoneInfo, year: int) -> int:
-    """Returns where one year's spans end and the next year's begin: far from any change."""
+    """Returns where one year's spans end and the next year's begin: far from any change.
+
+    The outermost reach beyond the calendar, as local times of its edges do.
+    """
+    if year <= 1:
+        return -2 * OFFSET_MAX_S
+    if year > calendar.YEAR_MAX:
+        return calendar.LAST_SECOND + 2 * OFFSET_MAX_S
     cut = calendar.first_day(year) * DAY_S
     while _offset(zone, cut - 2 * DAY_S) != _offset(zone, cut + 2 * DAY_S):
         cut += 5 * DAY_S

@@ -357,3 +357,12 @@ def test_slots_are_utc_instants_of_their_local_times() -> None:
 def test_rules_and_starts_are_values() -> None:
     assert rule_of("FREQ=DAILY") == rule_of("RRULE:FREQ=DAILY;INTERVAL=1")
     assert hash(local_start("2027-01-01")) == hash(local_start("2027-01-01"))
+
+
+def test_few_occurrences_are_counted_over_any_number_of_years() -> None:
+    rule = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO;COUNT=30"
+    found = list(slots(rule, "2027-01-01T09:00", "Africa/Cairo"))
+
+    assert (len(found), found[-1].local.year) == (30, 2816)
+    after = found[28].instant.isoformat()
+    assert list(slots(rule, "2027-01-01T09:00", "Africa/Cairo", after=after)) == found[29:]
