@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from domain.errors import Refused, invalid
 from domain.recurrence import calendar
+from domain.recurrence.rule import DAY_S
 from domain.recurrence.times import positions
 from domain.recurrence.walls import DayWalls
 from domain.recurrence.zones import span_at
@@ -33,9 +34,10 @@ class Elapsed:
     window_s: int
     allowed: DayWalls | None
     picks: tuple[int, ...] = ()
+    last_year: int = calendar.YEAR_MAX
 
     def walk(self, low: int) -> Iterator[int]:
-        """Yields the instants from `low` on, up to the year 9999.
+        """Yields the instants from `low` on, up to the last year that is of interest.
 
         Raises:
             Refused: INVALID; the next one is too many intervals away, if there is one.
@@ -46,8 +48,8 @@ class Elapsed:
         if allowed is None:
             yield from range(at, calendar.LAST_SECOND + 1, self.step_s)
             return
-        jumps = 0
-        while at <= calendar.LAST_SECOND:
+        jumps, end = 0, calendar.first_day(self.last_year + 1) * DAY_S
+        while at < end:
             found, at = self._next(allowed, at)
             jumps = 0 if found else jumps + 1
             if jumps > JUMPS_MAX:

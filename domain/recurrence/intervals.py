@@ -10,7 +10,7 @@ from domain.recurrence.rule import Frequency
 # Longer combs would hold one tooth a year at most, which is cheaper without a comb.
 _COMB_MAX_DAYS = 400
 # Years that a pattern remembers; a page of any list looks at few of them.
-_YEARS_MAX = 512
+_YEARS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)

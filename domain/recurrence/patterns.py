@@ -4,7 +4,7 @@ from datetime import date, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from domain.recurrence import elapsed
+from domain.recurrence import calendar, elapsed
 from domain.recurrence.days import ALL_MONTHS, CronDays, DayParts, RuleDays, week_year
 from domain.recurrence.elapsed import Elapsed
 from domain.recurrence.intervals import Intervals
@@ -26,7 +26,8 @@ from domain.recurrence.zones import span_at
 _STEPS_S = {Frequency.SECONDLY: 1, Frequency.MINUTELY: MINUTE_S, Frequency.HOURLY: HOUR_S}
 _ALL_HOURS = tuple(range(24))
 _ALL_MINUTES = tuple(range(60))
-_PATTERNS_MAX = 2_048
+# Each may remember sets of some 100 kB at worst.
+_PATTERNS_MAX = 512
 
 
 @lru_cache(maxsize=_PATTERNS_MAX)
@@ -41,8 +42,8 @@ def walls_of(pattern: RRule | Cron, start: LocalStart, skip: Skip) -> Walls:
     if pattern.by_set_pos and pattern.frequency is not Frequency.DAILY:
         if not positions(pattern.by_set_pos, len(times) * _most_days(pattern)):
             raise barren()
-        return SetWalls(intervals, times, pattern.by_set_pos)
-    return DayWalls(intervals, _picked(pattern, times))
+        return SetWalls(intervals, times, pattern.by_set_pos, _last_year(pattern))
+    return DayWalls(intervals, _picked(pattern, times), _last_year(pattern))
 
 
 def elapsed_of(
@@ -67,7 +68,8 @@ def elapsed_of(
     if of_times or of_days:
         parts = _parts(pattern, start.day, skip)
         days = Intervals(Frequency.DAILY, 1, 0, RuleDays(parts), parts.months)
-        allowed = DayWalls(days, times_of(*_limits(pattern, local, window)))
+        times = times_of(*_limits(pattern, local, window))
+        allowed = DayWalls(days, times, _last_year(pattern))
     return Elapsed(
         zone=zone,
         base=begins - local % window,
@@ -76,7 +78,15 @@ def elapsed_of(
         window_s=window,
         allowed=allowed,
         picks=pattern.by_set_pos,
+        last_year=_last_year(pattern),
     )
+
+
+def _last_year(pattern: RRule) -> int:
+    """Returns a year that UNTIL does not reach: a rule that has ended is not searched on."""
+    if pattern.until is None:
+        return calendar.YEAR_MAX
+    return min(pattern.until.year + 1, calendar.YEAR_MAX)
 
 
 def _window_s(pattern: RRule) -> int:

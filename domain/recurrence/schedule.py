@@ -26,7 +26,8 @@ from domain.recurrence.zoned import (
 )
 from domain.recurrence.zones import span_at, to_seconds
 
-_SCHEDULES_MAX = 2_048
+# Bounded with hostile rules in mind: a schedule may hold a thousand dates.
+_SCHEDULES_MAX = 512
 # Slots are counted from here: an offset must not lead out of the calendar.
 _BASE = datetime(2000, 1, 1)  # noqa: DTZ001 - of local times too
 _UTC_BASE = _BASE.replace(tzinfo=UTC)

@@ -64,7 +64,7 @@ class Product:
 Times: TypeAlias = Listed | Product
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def times_of(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> Times:
     """Returns the product of sorted hours, minutes and seconds."""
     product = Product(tuple(hour * 60 + minute for hour in hours for minute in minutes), seconds)

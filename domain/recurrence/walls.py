@@ -19,14 +19,14 @@ from domain.recurrence.rule import DAY_S, Frequency
 from domain.recurrence.times import Times, positions
 
 # Sets of one year are larger than bits; a page of a list looks at few of them.
-_SETS_MAX = 64
+_SETS_MAX = 8
 
 
 class Walls(Protocol):
     """A sorted set of local times."""
 
     def walk(self, low: int) -> Iterator[int]:
-        """Yields the times from `low` on, up to the year 9999.
+        """Yields the times from `low` on, up to the last year.
 
         Raises:
             Refused: INVALID; the next one is more than a calendar cycle away, if there is one.
@@ -38,10 +38,11 @@ class Walls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DayWalls:
-    """All the times of all the allowed days."""
+    """All the times of all the allowed days, up to the last year that is of interest."""
 
     intervals: Intervals
     times: Times
+    last_year: int = calendar.YEAR_MAX
 
     def walk(self, low: int) -> Iterator[int]:
         """See `Walls.walk`."""
@@ -69,7 +70,7 @@ class DayWalls:
     def _days(self, first: int) -> Iterator[int]:
         year = self.intervals.next_year(calendar.year_of(first))
         empty = 0
-        while year <= calendar.YEAR_MAX:
+        while year <= self.last_year:
             opens = calendar.first_day(year)
             bits = self.intervals.bits(year)
             if first > opens:
@@ -104,6 +105,7 @@ class SetWalls:
     intervals: Intervals
     times: Times
     picks: tuple[int, ...]
+    last_year: int = calendar.YEAR_MAX
     _known: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def walk(self, low: int) -> Iterator[int]:
@@ -111,7 +113,7 @@ class SetWalls:
         # A week or a numbered year may begin in the year before.
         year = max(1, calendar.year_of(max(low, 0) // DAY_S) - 1)
         empty, last = 0, low - 1
-        while (year := self.intervals.next_year(year)) <= calendar.YEAR_MAX:
+        while (year := self.intervals.next_year(year)) <= self.last_year:
             found = self._of_year(year)
             for time in found[bisect_left(found, last + 1) :]:
                 yield time

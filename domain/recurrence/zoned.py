@@ -23,6 +23,8 @@ from domain.recurrence.zones import OFFSET_MAX_S, Span, span_at
 COUNT_SPANS_MAX = 1_000
 # Occurrences that COUNT walks along where they follow no closed form: some 30 ms.
 COUNT_TICKS_MAX = 10_000
+# Later than any local time.
+_NEVER = 2 * calendar.LAST_SECOND
 
 
 # One occurrence: its instant, the local time that the rule says, and whether that is the second
@@ -95,7 +97,7 @@ class ZonedWalls:
             begin = max(begin, low + offset)
             if ahead < begin or begin < reached:
                 times = self.walls.walk(begin)
-                ahead = next(times, calendar.LAST_SECOND + 1)
+                ahead = next(times, _NEVER)
             if span.before < offset and (moved := self._moved(span, low)) is not None:
                 times = chain((ahead,), times)
                 kept = ((local - offset, local, False) for local in takewhile(end.__gt__, times))
@@ -104,13 +106,13 @@ class ZonedWalls:
                 continue
             if ahead < end:
                 yield ahead - offset, ahead, ahead < second
-                ahead = calendar.LAST_SECOND + 1
+                ahead = _NEVER
                 for local in times:
                     if local >= end:
                         ahead = local
                         break
                     yield local - offset, local, local < second
-            if ahead > calendar.LAST_SECOND:
+            if ahead == _NEVER:
                 return
             # Nothing lies between: on with the first span that this time can be in.
             reached, at = end, max(span.end, ahead - OFFSET_MAX_S)

@@ -55,7 +55,7 @@ class Series:
 series = st.builds(Series, lines, places(), st.none() | choices)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(series=series)
 def test_instants_rise_and_every_slot_has_its_own_text(series: Series) -> None:
     instants = [slot.instant for slot in series.page]
@@ -64,7 +64,7 @@ def test_instants_rise_and_every_slot_has_its_own_text(series: Series) -> None:
     assert len({slot.text for slot in series.page}) == len(series.page)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(series=series, place=st.integers(0, PAGE - 1), before=st.integers(0, 1))
 def test_a_jump_lands_where_a_walk_arrives(series: Series, place: int, before: int) -> None:
     assume(place < len(series.page))
@@ -75,7 +75,7 @@ def test_a_jump_lands_where_a_walk_arrives(series: Series, place: int, before: i
     assert jumped == series.page[place + 1 - before :]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(series=series, minutes=st.integers(-60 * 24 * 40, 60 * 24 * 400))
 def test_a_jump_to_any_moment_loses_nothing(series: Series, minutes: int) -> None:
     assume(series.page)
@@ -88,7 +88,7 @@ def test_a_jump_to_any_moment_loses_nothing(series: Series, minutes: int) -> Non
     assert jumped[: len(expected)] == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     text=rrules(DAYS) | rrules(TIMES),
     where=places(),
@@ -108,7 +108,7 @@ def test_count_is_the_same_wherever_one_looks_from(
     assert counted.after(endless.page[place].instant) == endless.page[place + 1 : count]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(series=series)
 def test_a_slot_happens_when_clocks_show_it_or_its_policy_says_otherwise(series: Series) -> None:
     for slot in series.page:

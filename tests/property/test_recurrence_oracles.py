@@ -7,6 +7,7 @@ avoid is a case below, which shows both answers: it fails when the library chang
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,18 @@ TIMES = ("HOURLY", "MINUTELY", "SECONDLY")
 
 # Where cronsim stumbles over clock changes that are not of whole hours; see below.
 STUMBLING = {"Australia/Lord_Howe", "America/St_Johns"}
+
+
+@cache
+def lost_midnights(zone: ZoneInfo) -> list[datetime]:
+    """Returns the days on which the zone's clocks skip midnight; cronsim runs there, see below."""
+    days = (day + timedelta(days=ahead) for day in changes(zone) for ahead in range(2))
+    midnights = (day.replace(tzinfo=zone) for day in days)
+    return [
+        midnight.replace(tzinfo=None)
+        for midnight in midnights
+        if midnight.astimezone(UTC).astimezone(zone).hour != 0
+    ]
 
 
 def in_zone(locals: Iterable[datetime], zone: ZoneInfo) -> list[datetime]:
@@ -81,7 +94,7 @@ def starts_its_week(text: str, start: datetime) -> datetime:
     return start - timedelta(days=(start.weekday() - week_start) % 7)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=rrules(DAYS), place=places())
 def test_rules_of_days_are_those_of_dateutil_in_every_zone(
     text: str, place: tuple[ZoneInfo, datetime]
@@ -136,7 +149,7 @@ def our_page(text: str, zone: ZoneInfo, after: datetime) -> list[datetime]:
     return [slot.instant for slot in islice(found, PAGE)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=cron_lines(), place=places())
 def test_crontab_lines_are_those_of_cronsim_in_every_zone(
     text: str, place: tuple[ZoneInfo, datetime]
@@ -155,6 +168,9 @@ def test_crontab_lines_are_those_of_cronsim_in_every_zone(
             our_page(text, zone, after)
         return
 
+    is_wildcard = text.startswith("*") or text.split()[1].startswith("*")
+    last = max(*found, *expected).astimezone(zone).replace(tzinfo=None)
+    assume(not is_wildcard or not any(start < day < last for day in lost_midnights(zone)))
     assert found == expected
 
 
@@ -165,8 +181,9 @@ def test_crontab_lines_are_those_of_croniter_between_clock_changes(
 ) -> None:
     zone, start = place
     start += timedelta(days=3)
-    end = min((day for day in changes(zone) if day > start), default=start + timedelta(days=90))
-    end = min(end, start + timedelta(days=90)) - timedelta(days=2)
+    ahead = [day for day in changes(zone) if day > start - timedelta(days=3)]
+    end = min([*ahead, start + timedelta(days=90)]) - timedelta(days=2)
+    assume(start < end)
     after = start.replace(tzinfo=zone).astimezone(UTC)
     last = end.replace(tzinfo=zone).astimezone(UTC)
     try:
@@ -305,6 +322,15 @@ def test_dateutil_takes_an_interval_of_nothing_and_never_moves() -> None:
             "2010-11-06T23:00",
             "2010-11-07T00:00-02:30 2010-11-07T00:00-02:30",
             "2010-11-07T00:00-02:30 2010-11-07T00:00-03:30",
+        ),
+        # Midnight does not exist on 21 March 2012, and the first even hour is 02:00.
+        (
+            "a lost midnight",
+            "0 */2 * * 3",
+            "Asia/Tehran",
+            "2012-03-20T12:00",
+            "2012-03-21T00:00+03:30 2012-03-21T02:00+04:30",
+            "2012-03-21T02:00+04:30 2012-03-21T04:00+04:30",
         ),
         # crontab(5) has five fields, and cronsim gives a sixth another meaning for clock changes;
         # minute and hour are as fixed with seconds before them as without.

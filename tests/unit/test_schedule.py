@@ -366,3 +366,18 @@ def test_few_occurrences_are_counted_over_any_number_of_years() -> None:
     assert (len(found), found[-1].local.year) == (30, 2816)
     after = found[28].instant.isoformat()
     assert list(slots(rule, "2027-01-01T09:00", "Africa/Cairo", after=after)) == found[29:]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=DAILY;INTERVAL=397;BYMONTH=1;BYMONTHDAY=1,2,3;UNTIL=20280101",
+        "FREQ=MONTHLY;BYMONTH=1,2;BYDAY=FR;BYMONTHDAY=1,30;BYSETPOS=1;INTERVAL=999;UNTIL=20280101",
+        "FREQ=MINUTELY;INTERVAL=1441;BYHOUR=9;BYMINUTE=0,1;UNTIL=20280101",
+    ],
+)
+def test_a_rule_that_has_ended_ends_without_a_search(rule: str) -> None:
+    found = list(slots(rule, "2027-01-01T09:00"))
+
+    assert found
+    assert found[-1].local.year == 2027
