@@ -1,9 +1,9 @@
 """Secrets from the secret store, where the settings name one."""
 
 import asyncio
+import http
 import logging
 
-import httpx
 import orjson
 
 from carillon.settings import Settings, plain
@@ -26,9 +26,9 @@ async def with_secrets(settings: Settings) -> Settings:
             path = f"/v1.0/secrets/{settings.secret_store}/{SECRET}"
             try:
                 answer = await sidecar.send("GET", path)
-                if answer.status_code == httpx.codes.OK:
-                    return settings.with_secrets(orjson.loads(answer.content))
-                said = f"{answer.status_code} {answer.text[:200]}"
+                if answer.status == http.HTTPStatus.OK:
+                    return settings.with_secrets(orjson.loads(answer.body))
+                said = f"{answer.status} {answer.head}"
             except OSError as error:
                 said = str(error)
             log.warning("secrets.awaited", extra={"store": settings.secret_store, "said": said})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.accounts import Account, Session
@@ -195,6 +195,19 @@ class Access(Protocol):
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
         """Returns the user's role there, None for a stranger or where there is no such place."""
+        ...
+
+
+class Invoker(Protocol):
+    """Calls what another process offers."""
+
+    async def call(self, app: str, name: str, given: object, *, timeout_s: float) -> Any:
+        """Returns what the app answers to the call; both are JSON's types.
+
+        Raises:
+            Refused: what the app refuses, with its problems.
+            Unavailable: the app did not answer in time, or cannot be reached.
+        """
         ...
 
 

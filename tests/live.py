@@ -41,6 +41,24 @@ def removal(user: UserId) -> tuple[str, str]:
     return "member.removed", json.dumps({"id": str(uuid4()), "user": {"id": str(user)}})
 
 
+def change(stream: UUID, seq: int, **given: Any) -> Change:
+    """A change of a stream, as the log has it."""
+    made: dict[str, Any] = {
+        "id": ChangeId(uuid4()),
+        "stream": stream,
+        "seq": seq,
+        "kind": "task.updated",
+        "at": AT,
+        "actor": None,
+        "actor_name": None,
+        "subject": stream,
+        "fields": ("title",),
+        "key": None,
+        "payload": "{}",
+    }
+    return Change(**{**made, **given})
+
+
 @dataclass(eq=False)
 class TextStream:
     """Renders messages as small JSON texts, at once or (`waits`) after a switch."""

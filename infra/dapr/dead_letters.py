@@ -41,7 +41,7 @@ class DaprDeadLetters:
             "POST",
             self._path,
             content=orjson.dumps(letter),
-            headers={"content-type": "application/cloudevents+json"},
+            content_type="application/cloudevents+json",
         )
         if not answer.is_success:
-            raise ConnectionError(f"The dead letter was not taken: {answer.text[:200]}")
+            raise ConnectionError(f"The dead letter was not taken: {answer.head}")

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import pytest
 import pytest_asyncio
 
 from cluster.broker import Kafka
 from cluster.system import System, Wanted
+from domain.errors import Unavailable
+from infra.dapr.invoker import DaprInvoker
+from infra.dapr.sidecar import Sidecar
 from tests.api import Person
 from tests.distributed.recorder import TABLES
-from workers.routes import API, RECURRENCE, RELAY
+from workers.routes import API, INVOKE_PREFIX, RECURRENCE, RELAY
 
 RECORDER = [sys.executable, "-m", "tests.distributed.recorder"]
 ROOT = Path(__file__).parents[2]
@@ -65,3 +69,13 @@ async def test_a_change_of_one_replica_reaches_a_subscriber_of_another(system: S
                 break
 
     assert seen == list(range(1, 23))
+
+
+async def test_a_replica_calls_a_worker_by_the_sidecars(system: System) -> None:
+    daprd = system.sidecars["api-1"]
+    async with Sidecar(daprd.url, api_token=system.resources.api_token) as sidecar:
+        invoker = DaprInvoker(sidecar, INVOKE_PREFIX)
+
+        assert await invoker.call(RECURRENCE.id, "redrive", {}, timeout_s=10) == [0, 0]
+        with pytest.raises(Unavailable):
+            await invoker.call(RECURRENCE.id, "nothing", {}, timeout_s=10)
