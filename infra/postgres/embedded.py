@@ -181,7 +181,8 @@ class _Server:
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
         )
         self._run(
-            *("postgres", "--single", "-D", str(new), "postgres"),
+            # Else an error, as of a full disk, is printed, and the exit code says that all is well.
+            *("postgres", "--single", "-c", "exit_on_error=on", "-D", str(new), "postgres"),
             input=f"CREATE DATABASE {NAME}\n",
         )
         new.rename(self._cluster)

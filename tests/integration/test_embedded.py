@@ -188,6 +188,28 @@ async def test_a_start_killed_while_it_made_the_files_leaves_nothing_harmful(fol
     assert (folder / "cluster" / "PG_VERSION").read_text() == "18\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that is full")
+async def test_a_disk_that_is_full_during_the_first_start_is_told_and_harms_no_later_start(
+    folder: Path,
+) -> None:
+    folder.mkdir()
+    # Room for what initdb writes, and not for the database.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=41m", "tmpfs", str(folder)], check=True)
+    try:
+        with pytest.raises(
+            StartRefused, match=r"\(postgres\) did not start.*\n.*\nThe disk is full"
+        ):
+            async with embedded_postgres(folder):
+                pytest.fail("there was room")
+        assert not (folder / "cluster").exists()
+
+        subprocess.run(["mount", "-o", "remount,size=400m", str(folder)], check=True)
+        async with embedded_postgres(folder) as url:
+            await execute(url, "SELECT 1")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 async def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
     deep = folder / ("long" * 20) / ("way" * 20)
     deep.parent.mkdir(parents=True)
