@@ -172,17 +172,24 @@ def _kept(path: Path, text: str, given: argparse.Namespace) -> int:
 
 def _telling(run: Callable[[], int]) -> int:
     """Runs; what an operator can mend is told in one line, not as a traceback."""
-    from carillon.database import NotMigrated  # noqa: PLC0415 - see _serve
+    import asyncpg  # noqa: PLC0415 - see _serve
+
     from carillon.serve import PortTaken  # noqa: PLC0415 - see _serve
     from carillon.settings import NotConfigured  # noqa: PLC0415 - see _serve
     from domain.errors import Unavailable  # noqa: PLC0415 - see _serve
     from infra.postgres.data_folder import EmbeddedError  # noqa: PLC0415 - see _serve
+    from infra.postgres.fitness import Unfit  # noqa: PLC0415 - see _serve
 
     try:
         return run()
-    except (EmbeddedError, NotConfigured, NotMigrated, PortTaken, Unavailable, OSError) as error:
+    except (EmbeddedError, NotConfigured, PortTaken, Unavailable, Unfit, OSError) as error:
         sys.stderr.write(f"carillon: {error}\n")
-        return FAILED
+    except asyncpg.InsufficientPrivilegeError as error:
+        sys.stderr.write(
+            f"carillon: The database says: {error}. Give the role of CARILLON_DATABASE_URL the"
+            " rights to read and write the tables, or name their owner.\n"
+        )
+    return FAILED
 
 
 if __name__ == "__main__":

@@ -4,34 +4,30 @@ import sys
 
 import asyncpg
 
-from carillon.database import Database, database
+from carillon.database import database
 from carillon.settings import Settings
-from infra.postgres.doctor import OLDEST_SUPPORTED, findings, server_version
+from infra.postgres.connecting import connect
+from infra.postgres.doctor import findings
+from infra.postgres.fitness import Unfit
 from infra.postgres.migrate import pending
 
 
 async def doctor(settings: Settings) -> int:
     """Prints what it finds; returns 1 where something is wrong."""
-    async with database(settings, attach=True) as found:
-        try:
-            # Unnamed statements, since the URL may lead to a transaction pooler.
-            connection = await asyncpg.connect(
-                found.direct_url or found.url, statement_cache_size=0
-            )
-        except (OSError, asyncpg.PostgresError) as error:
-            return _tell("database", f"cannot be reached: {error}", "check CARILLON_DATABASE_URL")
-        try:
-            return await _checked(connection, found)
-        finally:
-            await connection.close()
+    try:
+        async with database(settings, attach=True) as found:
+            connection = await connect(found.direct_url or found.url, timeout=10)
+            try:
+                return await _checked(connection)
+            finally:
+                await connection.close()
+    except Unfit as unfit:
+        return _tell("database", unfit.finding.what, unfit.finding.remedy)
 
 
-async def _checked(connection: asyncpg.Connection, found: Database) -> int:
-    version = await server_version(connection)
-    if version < OLDEST_SUPPORTED:
-        return _tell("database", f"is PostgreSQL {version}", f"use {OLDEST_SUPPORTED} or newer")
-    _tell("database", f"PostgreSQL {version} answers")
-    if missing := await pending(found.direct_url or found.url):
+async def _checked(connection: asyncpg.Connection) -> int:
+    _tell("database", f"PostgreSQL {connection.get_server_version().major} answers")
+    if missing := await pending(connection):
         return _tell("migrations", f"{len(missing)} are missing", "run `carillon migrate`")
     _tell("migrations", "all are there")
     wrong = 0

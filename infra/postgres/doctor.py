@@ -1,14 +1,13 @@
 """Looks for what may never be: gaps in a stream, a head beside its log, a chain that breaks."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
 from domain.changes import chain, digest, head_digest
+from infra.findings import Finding
 
-OLDEST_SUPPORTED = 15
 # Rows held at once while the chain is followed.
 BATCH = 500
 
@@ -18,20 +17,6 @@ SELECT stream, seq, kind, at, actor, subject, fields, key, before, payload, hash
 FROM change WHERE stream = $1 ORDER BY seq"""
 _STRAYS = """
 SELECT count(*) FROM change c WHERE NOT EXISTS (SELECT FROM workspace w WHERE w.id = c.stream)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, and what to do about it."""
-
-    what: str
-    remedy: str
-
-
-async def server_version(connection: asyncpg.Connection) -> int:
-    """Returns the server's major version."""
-    number: str = await connection.fetchval("SHOW server_version_num")
-    return int(number) // 10_000
 
 
 async def findings(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
