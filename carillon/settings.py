@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from infra.postgres.data_folder import made
 from infra.postgres.url import address
 
 PREFIX = "CARILLON_"
@@ -268,8 +269,7 @@ def with_token_secret(settings: Settings) -> Settings:
             "CARILLON_TOKEN_SECRET is needed beside CARILLON_DATABASE_URL, for all replicas share"
             " it: openssl rand -hex 32"
         )
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    path = settings.data_dir / "token-secret"
+    path = made(settings.data_dir) / "token-secret"
     if not path.exists():
         # Under another name first, so that a crash leaves no empty secret behind.
         new = path.with_suffix(".new")
