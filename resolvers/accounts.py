@@ -23,6 +23,7 @@ class AccountMutation:
             name=input.name,
             # UNSET and null are the same here.
             zone=input.time_zone or None,
+            client=info.context.client,
         )
         return await _session(info, signed_in)
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from domain import accounts
 from domain.access import Viewer
 from domain.accounts import Account, Email, Session
-from domain.errors import Problem, Refused, Stale, Unavailable, invalid, over_limit
+from domain.errors import Problem, Refused, Stale, Unavailable, conflict, invalid, over_limit
 from domain.ids import MemberId, SessionId, UserId, WorkspaceId
 from domain.ports import Command, Store
 from domain.services.sessions import SessionIssuer, SignedIn, digest
@@ -25,6 +25,9 @@ ACCOUNT_REFILL = timedelta(seconds=30)
 # One office or one proxy is one address, so this is wide: it bounds guessing over many accounts.
 CLIENT_TRIES = 100
 CLIENT_REFILL = timedelta(seconds=2)
+# A class or a company's first morning comes from one address; afterwards 2,880 a day.
+SIGN_UP_TRIES = 100
+SIGN_UP_REFILL = timedelta(seconds=30)
 # 100 bytes each: 2 MB at the most.
 KEYS_MAX = 20_000
 REFRESH_TOKEN_MAX_CHARS = 256
@@ -98,17 +101,31 @@ class AccountService:
         self._revoked = revoked
         self._by_account = Throttle(burst=ACCOUNT_TRIES, refill=ACCOUNT_REFILL, keys_max=KEYS_MAX)
         self._by_client = Throttle(burst=CLIENT_TRIES, refill=CLIENT_REFILL, keys_max=KEYS_MAX)
+        self._sign_ups = Throttle(burst=SIGN_UP_TRIES, refill=SIGN_UP_REFILL, keys_max=KEYS_MAX)
 
     async def sign_up(
-        self, *, email: str, password: str, name: str, zone: ZoneInfo | None
+        self, *, email: str, password: str, name: str, zone: ZoneInfo | None, client: str
     ) -> SignedIn:
         """Opens an account, its personal workspace and a first session, all or nothing.
 
+        Args:
+            email: the address; its owner is not asked.
+            password: the password as typed.
+            name: what others see.
+            zone: where the person lives; UTC where unknown.
+            client: the network address of who asks, by which sign-ups are counted.
+
         Raises:
-            Refused: INVALID, all bad fields at once; CONFLICT, the address has an account.
+            Refused: INVALID, all bad fields at once; CONFLICT, the address has an account;
+                LIMIT_EXCEEDED, too many came from that network.
             Unavailable: too many are signing up.
         """
         address, prepared, person = _application(email, password, name)
+        # Counted whatever comes of it: the answer for a taken address tells who has an account.
+        if not self._sign_ups.take(_network(client), self._clock.now()):
+            raise over_limit("Too many have signed up from here: try again in a minute.", "input")
+        if await self._accounts.by_email(address.key) is not None:
+            raise conflict("This address has an account: sign in.", "input", "email")
         hashed = await self._passwords.hash(prepared)
         at = self._clock.now()
         user = User(id=UserId(self._issuer.new_id()), name=person)

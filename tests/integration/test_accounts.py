@@ -13,11 +13,18 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from domain.errors import Code, Refused
+from domain.errors import Code, Refused, Unavailable
 from domain.ids import SessionId, WorkspaceId
-from domain.services.accounts import ACCOUNT_REFILL, ACCOUNT_TRIES, CLIENT_TRIES, AccountService
+from domain.services.accounts import (
+    ACCOUNT_REFILL,
+    ACCOUNT_TRIES,
+    CLIENT_TRIES,
+    SIGN_UP_REFILL,
+    SIGN_UP_TRIES,
+    AccountService,
+)
 from domain.services.sessions import Lifetimes, SessionIssuer, SignedIn
-from infra.passwords import Argon2Passwords
+from infra.passwords import NEW_MAX, Argon2Passwords
 from infra.postgres.accounts import SESSIONS_MAX, PostgresAccounts
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.store import PostgresStore
@@ -47,6 +54,7 @@ class Desk:
     """The service, and what a test looks at."""
 
     service: AccountService
+    passwords: Argon2Passwords
     clock: ManualClock
     lanes: Lanes
     revoked: list[SessionId]
@@ -54,7 +62,9 @@ class Desk:
 
     async def ada(self, **changes: Any) -> SignedIn:
         application = {"email": "ada@example.com", "password": PHRASE, "name": "Ada"}
-        return await self.service.sign_up(**{**application, "zone": None, **changes})
+        return await self.service.sign_up(
+            **{**application, "zone": None, "client": HOME, **changes}
+        )
 
     async def enter(self, **changes: str) -> SignedIn:
         credentials = {"email": "ada@example.com", "password": PHRASE, "client": HOME}
@@ -90,7 +100,7 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
         )
         store = PostgresStore(reads, writes, new_id=uuid4, committed=lambda *at: heard.append(at))
         service = AccountService(store, PostgresAccounts(writes), passwords, issuer, revoked.append)
-        yield Desk(service, clock, reads, revoked, heard)
+        yield Desk(service, passwords, clock, reads, revoked, heard)
     passwords.close()
 
 
@@ -148,6 +158,44 @@ async def test_of_many_who_sign_up_with_one_address_at_once_one_succeeds(desk: D
         "members": 1,
         "changes": 2,
     }
+
+
+async def test_a_flood_of_sign_ups_stops_its_client_and_no_other(desk: Desk) -> None:
+    await desk.ada()
+    # Refused, for the address is taken, and counted: or it would tell who has an account.
+    for _ in range(1, SIGN_UP_TRIES):
+        with pytest.raises(Refused):
+            await desk.ada()
+    before = await desk.counts()
+
+    with pytest.raises(Refused) as refused:
+        await desk.ada(email="bob@example.com")
+
+    assert _refused(refused) == [(Code.LIMIT_EXCEEDED, ("input",))]
+    assert await desk.counts() == before
+    await desk.enter()
+    await desk.ada(email="bob@example.com", client="198.51.100.1")
+    desk.clock.at += SIGN_UP_REFILL
+    await desk.ada(email="cyd@example.com")
+
+
+async def test_while_many_sign_up_others_sign_in_and_a_taken_address_is_told_at_once(
+    desk: Desk,
+) -> None:
+    await desk.ada()
+    hashing = [asyncio.ensure_future(desk.passwords.hash(PHRASE)) for _ in range(NEW_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await desk.ada(email="bob@example.com")
+
+    await desk.enter()
+    with pytest.raises(Refused) as refused:
+        await desk.ada()
+
+    assert _refused(refused) == [(Code.CONFLICT, ("input", "email"))]
+    for one in hashing:
+        one.cancel()
+    await asyncio.gather(*hashing, return_exceptions=True)
 
 
 async def test_all_bad_fields_are_told_at_once_and_nothing_is_kept(desk: Desk) -> None:
