@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.changes import chain, digest, head_digest
+from domain.changes import GENESIS, chain, digest, head_digest
 from infra.findings import Finding
 
 # Rows held at once while the chain is followed.
@@ -34,6 +34,9 @@ async def findings(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
 async def _stream(connection: asyncpg.Connection, stream: asyncpg.Record) -> AsyncIterator[Finding]:
     """Follows one chain to its first break; what follows a break proves nothing."""
     seq, hash_ = stream["floor"], stream["floor_hash"]
+    if seq == 0 and hash_ != GENESIS:
+        yield _broken(stream["id"], "the chain does not begin at its beginning")
+        return
     async for row in connection.cursor(_ROWS, stream["id"], prefetch=BATCH):
         if row["seq"] <= stream["floor"]:
             continue

@@ -31,6 +31,7 @@ async def test_a_sound_log_gives_nothing_to_tell(world: World, database_url: str
         ("DELETE FROM change WHERE seq = 2", "seq 3 follows 1"),
         ("DELETE FROM change WHERE seq = 3", "the log ends at 2, the head says 3"),
         ("UPDATE workspace SET head = 9", "the log ends at 3, the head says 9"),
+        ("UPDATE workspace SET floor_hash = '\\x00'", "the chain does not begin at its beginning"),
         ("UPDATE workspace SET head_hash = '\\x00'", "the head's hash is not that of change 3"),
     ],
 )
