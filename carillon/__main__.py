@@ -52,7 +52,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _data_dir(serve)
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
-    _data_dir(_command(commands, "doctor", "Check database, migrations and logs", _doctor))
+    _data_dir(_command(commands, "doctor", "Check each link and the logs, and say what to do", _doctor))
+    _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
     settings = _command(commands, "settings", "Print, write or check the settings page", _settings)
@@ -92,6 +93,16 @@ def _process(
 
 def _data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, help="data folder (CARILLON_DATA_DIR)")
+
+
+def _redriving(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what is parked, and run nothing")
+    what.add_argument("--dead-letters", action="store_true", help="show events nobody could read")
+    what.add_argument(
+        "--acknowledge", action="store_true", help="show them, and show them no more afterwards"
+    )
+    _data_dir(parser)
 
 
 def _page(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +152,17 @@ def _doctor(given: argparse.Namespace, _since: float) -> int:
     from carillon import doctor  # noqa: PLC0415 - see _serve
 
     return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
+
+
+def _redrive(given: argparse.Namespace, _since: float) -> int:
+    from carillon import redrive  # noqa: PLC0415 - see _serve
+
+    settings = _settings_of(given)
+    if given.dead_letters or given.acknowledge:
+        return _telling(lambda: asyncio.run(redrive.dead(settings, acknowledge=given.acknowledge)))
+    if given.list:
+        return _telling(lambda: asyncio.run(redrive.listed(settings)))
+    return _telling(lambda: asyncio.run(redrive.redriven(settings)))
 
 
 def _schema(given: argparse.Namespace, _since: float) -> int:

@@ -16,7 +16,7 @@ from cluster.sidecar import Sidecar
 from domain.outbox import Topic
 from tests.distributed.receiver import Receiver
 from tests.parts import required
-from workers.routes import APPS, NOTIFICATIONS, RELAY, App
+from workers.routes import APPS, DEAD_LETTERS, NOTIFICATIONS, RELAY, App
 
 HERE = Path(__file__).parent
 PARTITIONS = 12
@@ -36,8 +36,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
     _need_parts()
     kafka = Kafka(tmp_path_factory.mktemp("kafka"))
     await kafka.start()
-    dead_letters = [app.dead_letters for app in APPS if app.dead_letters is not None]
-    await kafka.create_topics(dict.fromkeys([*Topic, *dead_letters], PARTITIONS))
+    await kafka.create_topics(dict.fromkeys([*Topic, *DEAD_LETTERS], PARTITIONS))
     yield kafka
     await kafka.stop()
 
