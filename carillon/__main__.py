@@ -52,7 +52,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _data_dir(serve)
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
-    _data_dir(_command(commands, "doctor", "Check each link and the logs, and say what to do", _doctor))
+    _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
     _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
