@@ -53,6 +53,10 @@ lock: $(VENV)/.installed ## Resolve the dependencies anew into the hashed lock f
 run: setup ## Start Carillon with its own PostgreSQL at http://127.0.0.1:8000/graphql
 	@exec $(BIN)/carillon serve
 
+.PHONY: cluster
+cluster: parts ## Start the distributed profile: two replicas, relay, workers, Dapr, Kafka
+	@exec $(BIN)/python -m cluster up
+
 .PHONY: check
 check: setup ## Lint, types, import rules, lock files, schema snapshot
 	$(BIN)/ruff check .

@@ -63,6 +63,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         from carillon import importer  # noqa: PLC0415 - the other commands start faster
 
         importer.configure(bring)
+    repeat = _command(commands, "recurrence", "Show when recurring tasks recur", _recurrence)
+    if "recurrence" in words:
+        from carillon import recurrence_preview  # noqa: PLC0415 - see _serve
+
+        recurrence_preview.configure(repeat)
     return parser
 
 
@@ -179,6 +184,12 @@ def _import(given: argparse.Namespace, _since: float) -> int:
     from carillon import importer  # noqa: PLC0415 - see _serve
 
     return importer.run(given)
+
+
+def _recurrence(given: argparse.Namespace, _since: float) -> int:
+    from carillon import recurrence_preview  # noqa: PLC0415 - see _serve
+
+    return recurrence_preview.run(given)
 
 
 def _kept(path: Path, text: str, given: argparse.Namespace) -> int:

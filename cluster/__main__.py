@@ -1,9 +1,10 @@
-"""What `make` calls: `python -m cluster parts` and `python -m cluster validate FOLDER`."""
+"""What `make` calls: `python -m cluster parts`, `up`, and `validate FOLDER`."""
 
 import sys
 from pathlib import Path
 
 from cluster.parts import PARTS, PGBOUNCER, PartFailed, PartMissing
+from cluster.up import FOLDER, up
 from cluster.validator import validate
 
 
@@ -30,6 +31,8 @@ def parts() -> int:
 match sys.argv[1:]:
     case ["parts"]:
         sys.exit(parts())
+    case ["up"]:
+        sys.exit(up(FOLDER))
     case ["validate", folder]:
         sys.exit(validate(Path(folder)))
     case _:
