@@ -1,5 +1,6 @@
 """Whether a server that an operator names can be used, and if not, what to do about it."""
 
+import asyncio
 from typing import Final
 
 import asyncpg
@@ -11,6 +12,8 @@ from infra.postgres.url import address
 OLDEST_SUPPORTED: Final = 15
 # A sleeping serverless database takes some seconds to wake.
 CONNECT_WAIT_S = 15.0
+# A URL's own `connect_timeout` may be longer than ours.
+EXAMINE_WAIT_S = 60.0
 # What each lane asks of its session; a pooler refuses it or forgets it.
 _PROBE: Final = ("plan_cache_mode", "force_custom_plan")
 
@@ -35,9 +38,9 @@ async def examine(url: str, *, pooler: bool, variable: str = "CARILLON_DATABASE_
         Unfit: it cannot be reached, lets us not in, or is not what Carillon needs.
     """
     place = address(url).place
-    session = None if pooler else dict([_PROBE])
     try:
-        connection = await connect(url, timeout=CONNECT_WAIT_S, settings=session)
+        async with asyncio.timeout(EXAMINE_WAIT_S):
+            keeps, version, encoding = await _looked_at(url, pooler=pooler)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if isinstance(error, asyncpg.ProtocolViolationError) and not pooler:
             # PgBouncer's word for a parameter of a session.
@@ -46,16 +49,23 @@ async def examine(url: str, *, pooler: bool, variable: str = "CARILLON_DATABASE_
         raise Unfit(
             f"The database at {place} cannot be used: {said}", f"Check {variable}"
         ) from error
+    if not keeps:
+        raise _pooled(place, "settings of a session are forgotten", variable)
+    require_suitable(place, version=version, encoding=encoding)
+    return version
+
+
+async def _looked_at(url: str, *, pooler: bool) -> tuple[bool, int, str]:
+    """Returns whether the session is as expected, the server's release, and its encoding."""
+    session = None if pooler else dict([_PROBE])
+    connection = await connect(url, timeout=CONNECT_WAIT_S, settings=session)
     try:
-        if not pooler and not await _keeps(connection):
-            raise _pooled(place, "settings of a session are forgotten", variable)
+        keeps = pooler or await _keeps(connection)
         # Both come with each connection's first messages, from poolers too.
-        version: int = connection.get_server_version().major
-        encoding: str = connection.get_settings().server_encoding
-        require_suitable(place, version=version, encoding=encoding)
-        return version
+        settings = connection.get_settings()
+        return keeps, connection.get_server_version().major, settings.server_encoding
     finally:
-        await connection.close()
+        connection.terminate()
 
 
 async def _keeps(connection: asyncpg.Connection) -> bool:
