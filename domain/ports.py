@@ -86,7 +86,8 @@ class Seen:
 
     `workspace` is None where it is absent or the actor is no member: the two look the same.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
-    in `members`.
+    in `members`. `founded_count` are the actor's workspaces where none was asked for,
+    `joined_count` those of others that the invitee is in.
     """
 
     workspace: Workspace | None
@@ -114,7 +115,8 @@ class Seen:
     name_taken: UUID | None
     label_count: int
     owner_count: int
-    membership_count: int
+    founded_count: int
+    joined_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

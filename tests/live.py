@@ -144,8 +144,9 @@ class Reader:
         if self.closed or not self._writable.is_set():
             return False
         self.pushes += 1
-        for text in batch.texts(b'"1"'):
-            self.bodies.append(json.loads(text)["payload"]["data"]["changes"])
+        for line in batch.events().splitlines():
+            if line.startswith(b"data: "):
+                self.bodies.append(json.loads(line[6:])["data"]["changes"])
         if self._room is not None and self.pushes % self._room == 0:
             self._writable.clear()
             asyncio.get_running_loop().call_later(0.001, self._drain)

@@ -58,7 +58,7 @@ class Relay:
         clock: Clock,
     ) -> None:
         self.topic = topic
-        self.consumer = f"topic:{topic}"
+        self.consumer = topic.consumer
         self._backlog = backlog
         self._publisher = publisher
         self._shards = shards

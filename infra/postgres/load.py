@@ -24,6 +24,11 @@ _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.desc
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
     'deleted_at', t.deleted_at)"""
 
+# The founder's membership is as old as its workspace; whoever was added came later.
+_MEMBERSHIPS = """(
+    SELECT count(*) FROM member m JOIN workspace w ON w.id = m.workspace_id
+    WHERE m.user_id = {user} AND m.created_at {when} w.created_at)"""
+
 Row = Mapping[str, Any]
 
 
@@ -85,8 +90,7 @@ class _Look:
                 FROM {kind} WHERE id = {one} AND workspace_id = (SELECT id FROM ws))"""
         else:
             target = "NULL::uuid"
-            count = f"(SELECT count(*) FROM member WHERE user_id = {self._actor})"
-            self.parts["memberships"] = count
+            self.parts["founded"] = _MEMBERSHIPS.format(user=self._actor, when="=")
         self.ctes["ws"] = f"""
             SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
             WHERE m.user_id = {self._actor} AND w.id = {target}"""
@@ -195,6 +199,8 @@ class _Look:
             wanted.append(f"SELECT id FROM account WHERE email_key = {key}")
             self.parts["invitee"] = f"""(
                 SELECT id FROM account WHERE email_key = {key} AND EXISTS (SELECT FROM ws))"""
+            invitee = f"(SELECT id FROM account WHERE email_key = {key})"
+            self.parts["joined"] = _MEMBERSHIPS.format(user=invitee, when=">")
         self.parts["users"] = f"""(
             SELECT json_agg(json_build_object('id', a.id, 'name', a.name, 'member', m.id,
                                               'role', m.role, 'since', m.created_at))
@@ -248,7 +254,8 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         name_taken=UUID(row["name_taken"]) if row.get("name_taken") else None,
         label_count=row.get("label_count") or 0,
         owner_count=row.get("owners") or 0,
-        membership_count=row.get("memberships") or 0,
+        founded_count=row.get("founded") or 0,
+        joined_count=row.get("joined") or 0,
     )
 
 

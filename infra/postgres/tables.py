@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
@@ -56,9 +57,17 @@ session = Table(
     Column("created_at", INSTANT, nullable=False),
     Column("expires_at", INSTANT, nullable=False),
     Column("revoked_at", INSTANT),
-    # SHA-256 of the refresh token in force; the one before it marks a replay of a stolen token.
+    # SHA-256 of refresh tokens: of the one in force, of the one before it, and, once there were
+    # two, of the first, by which the session of any of them is found.
     Column("refresh_digest", LargeBinary, nullable=False, unique=True),
-    Column("previous_digest", LargeBinary, unique=True),
+    Column("previous_digest", LargeBinary),
+    Column("family_digest", LargeBinary),
+    Column("rotated_at", INSTANT),
+)
+Index(
+    "session_family_idx",
+    func.coalesce(session.c.family_digest, session.c.refresh_digest),
+    unique=True,
 )
 Index(None, session.c.user_id)
 Index(
