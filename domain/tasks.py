@@ -143,6 +143,29 @@ def task_state(task: Task, display: Display) -> State:
     }
 
 
+def blank(id: TaskId, workspace: WorkspaceId, at: datetime) -> Task:
+    """Returns a new task before anything was said about it; it needs a title and a position."""
+    return Task(
+        id=id,
+        workspace_id=workspace,
+        title="",
+        description="",
+        status=Status.OPEN,
+        priority=Priority.MEDIUM,
+        due=None,
+        category_id=None,
+        tag_ids=frozenset(),
+        assignee_id=None,
+        parent_id=None,
+        position="",
+        version=1,
+        created_at=at,
+        updated_at=at,
+        completed_at=None,
+        deleted_at=None,
+    )
+
+
 def created(task: Task, display: Display) -> Fact:
     """Returns the change of a new task."""
     state = task_state(task, display)

@@ -15,7 +15,7 @@ from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
 from domain.services.mutations import Outcome
-from domain.services.tasks import KEEP, DueDraft, Keep, Place, TaskPatch
+from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from schema import tasks as t
 from schema.context import RequestInfo

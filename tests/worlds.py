@@ -11,7 +11,8 @@ from domain.accounts import Account
 from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.ports import Command
 from domain.services.labels import LabelService
-from domain.services.tasks import TaskPatch, TaskService
+from domain.services.task_patch import TaskPatch
+from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService, founded
 from domain.workspaces import User, Workspace
 from infra.postgres.lanes import Lanes

@@ -19,7 +19,7 @@ from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch
 from domain.services.mutations import Outcome
-from domain.services.tasks import DueDraft, Place, TaskPatch
+from domain.services.task_patch import DueDraft, Place, TaskPatch
 from domain.tasks import DEPTH_MAX
 from domain.workspaces import Role
 from tests.worlds import World
