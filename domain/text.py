@@ -6,6 +6,11 @@ from domain.errors import invalid
 
 # A B-tree entry of PostgreSQL holds at most 2,704 bytes; the sort key shares it with two ids.
 KEY_MAX_BYTES = 2_600
+# Spaces, accents on nothing, what formats: not there for a reader. Private use and what this
+# Python's Unicode does not know yet (a new emoji) may be.
+_UNSEEN = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Mn", "Me"))
+# Letters and a symbol that are made to be blank: Hangul's fillers, braille without a dot.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def storable(value: str) -> bool:
@@ -24,13 +29,17 @@ def line(value: str | None, path: tuple[str, ...], *, longest: int) -> str:
     trimmed = value.strip()
     if not storable(value) or any(unicodedata.category(char) == "Cc" for char in trimmed):
         raise invalid("Remove control characters and lone surrogates.", *path)
-    if not trimmed:
+    if not any(_is_seen(char) for char in trimmed):
         raise invalid("Write at least one visible character.", *path)
     if len(trimmed) > longest:
         raise invalid(f"Use at most {longest} characters; these are {len(trimmed)}.", *path)
     if len(sort_key(trimmed).encode()) > KEY_MAX_BYTES:
         raise invalid("Use fewer compatibility characters: the text is too long to sort.", *path)
     return trimmed
+
+
+def _is_seen(char: str) -> bool:
+    return unicodedata.category(char) not in _UNSEEN and char not in _BLANK
 
 
 def body(value: str | None, path: tuple[str, ...], *, longest: int) -> str:

@@ -46,6 +46,29 @@ def test_a_body_is_kept_as_it_is() -> None:
     assert body("", PATH, longest=0) == ""
 
 
+@pytest.mark.parametrize(
+    "_case, value",
+    [
+        ("zero-width space", "\u200b"),
+        ("byte order mark and spaces", "\ufeff \u2003\u200d"),
+        ("soft hyphen", "\xad"),
+        ("variation selector", "\ufe0f"),
+        ("accent on nothing", "\u0301"),
+        ("Hangul fillers", "\u115f\u1160\u3164\uffa0"),
+        ("braille blank", "\u2800"),
+    ],
+)
+def test_a_line_needs_something_to_see(_case: str, value: str) -> None:
+    with pytest.raises(Refused, match="visible"):
+        line(value, PATH, longest=8)
+
+
+@pytest.mark.parametrize("value", ["x", "7", "?", "€", "🔔", "牛", "\u0903", "\U0010fffd", "\u0378"])
+def test_a_sign_alone_is_a_line(value: str) -> None:
+    # Private use and what this Python does not know yet, such as a new emoji, may be visible.
+    assert line(value, PATH, longest=8) == value
+
+
 @pytest.mark.parametrize("value", [None, "\0", "\ud800", "123456"])
 def test_a_body_is_refused(value: str | None) -> None:
     with pytest.raises(Refused):
