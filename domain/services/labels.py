@@ -122,7 +122,7 @@ def _checked(patch: LabelPatch, *, partial: bool = False) -> tuple[str, str]:
 
 
 def _require_editor(seen: Seen, kind: Kind) -> None:
-    require(seen.role, Role.MEMBER, f"make you a member who may change its {_PLURAL[kind]}")
+    require(seen.role, Role.MEMBER, f"make you a member, who may change its {_PLURAL[kind]}")
 
 
 def _existing(seen: Seen, kind: Kind) -> Label:

@@ -135,7 +135,7 @@ class TaskService:
 def _require_editor(seen: Seen, field: str, message: str) -> None:
     if seen.workspace is None:
         raise not_found(message, field)
-    require(seen.role, Role.MEMBER, "make you a member who may change its tasks")
+    require(seen.role, Role.MEMBER, "make you a member, who may change its tasks")
 
 
 def _editable(seen: Seen, expected: int | None) -> Task:

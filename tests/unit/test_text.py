@@ -63,7 +63,9 @@ def test_a_line_needs_something_to_see(_case: str, value: str) -> None:
         line(value, PATH, longest=8)
 
 
-@pytest.mark.parametrize("value", ["x", "7", "?", "€", "🔔", "牛", "\u0903", "\U0010fffd", "\u0378"])
+@pytest.mark.parametrize(
+    "value", ["x", "7", "?", "€", "🔔", "牛", "\u0903", "\U0010fffd", "\u0378"]
+)
 def test_a_sign_alone_is_a_line(value: str) -> None:
     # Private use and what this Python does not know yet, such as a new emoji, may be visible.
     assert line(value, PATH, longest=8) == value
