@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.accounts import Account, Session
 from domain.changes import Change, Fact, State
+from domain.errors import Problem
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
 from domain.tasks import Task
@@ -27,7 +28,8 @@ class Command:
     """Who asks for what: the part that every mutation shares.
 
     `key` is the idempotency key; `arguments` the SHA-256 of the canonical arguments, by which a
-    repeat is told from a reuse; `field` the mutation's public name.
+    repeat is told from a reuse; `field` the mutation's public name. `problems` are what is wrong
+    with the arguments already: told together with what the decision finds.
     """
 
     actor: UserId
@@ -35,6 +37,7 @@ class Command:
     key: str | None
     arguments: bytes
     trace: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from enum import Enum
+from functools import partial
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import positions, tasks, text
 from domain.due import Due, due
-from domain.errors import Problem, Refused, conflict, invalid, not_found, over_limit
+from domain.errors import (
+    Code,
+    Problem,
+    Problems,
+    Refused,
+    conflict,
+    invalid,
+    not_found,
+    over_limit,
+)
 from domain.ids import CategoryId, TagId, TaskId, UserId
+from domain.labels import Kind
 from domain.ports import Needs, Seen
 from domain.tasks import Priority, Status, Task
 
@@ -62,19 +74,15 @@ class TaskPatch:
 def needs_of(patch: TaskPatch) -> Needs:
     """Returns what `patched` looks at, besides the task itself."""
     place = patch.place if isinstance(patch.place, Place) else None
-    if place is not None and place.after and place.before:
-        raise invalid("Give afterId or beforeId, not both.", "input", "position")
-    tags = frozenset() if isinstance(patch.tags, Keep) else patch.tags or frozenset()
-    wanted = tags | patch.add_tags
-    if len(wanted) > tasks.TAGS_MAX:
-        raise over_limit(f"A task has at most {tasks.TAGS_MAX} tags.", "input", "tagIds")
+    tags = _wanted_tags(patch)
     parent = None if isinstance(patch.parent, Keep) else patch.parent
     assignee = None if isinstance(patch.assignee, Keep) else patch.assignee
     return Needs(
         tasks=(parent,) if parent else (),
         ancestors_of=parent,
         category=None if isinstance(patch.category, Keep) else patch.category,
-        tags=tuple(wanted),
+        # More than a task may have are refused whatever they are.
+        tags=tuple(tags) if len(tags) <= tasks.TAGS_MAX else (),
         users=(assignee,) if assignee else (),
         after=place.after if place else None,
         before=place.before if place else None,
@@ -88,21 +96,20 @@ def patched(task: Task, patch: TaskPatch, seen: Seen, at: datetime) -> Task:
         lambda task: _titled(task, patch),
         lambda task: _described(task, patch),
         lambda task: _staged(task, patch, at),
+        lambda task: _prioritised(task, patch),
         lambda task: _dated(task, patch, seen),
-        lambda task: _labelled(task, patch, seen),
+        lambda task: _categorised(task, patch, seen),
+        lambda task: _tagged(task, patch, seen),
         lambda task: _assigned(task, patch, seen),
         lambda task: _nested(task, patch, seen),
         lambda task: _placed(task, patch, seen),
     )
-    problems: list[Problem] = []
+    problems = Problems()
     new = task
     for step in steps:
-        try:
-            new = step(new)
-        except Refused as refused:
-            problems.extend(refused.problems)
-    if problems:
-        raise Refused(*problems)
+        new = problems.of(partial(step, new)) or new
+    if problems.found:
+        raise problems.refusal()
     return new if new == task else replace(new, updated_at=at)
 
 
@@ -123,10 +130,13 @@ def _described(task: Task, patch: TaskPatch) -> Task:
 def _staged(task: Task, patch: TaskPatch, at: datetime) -> Task:
     if patch.status is None:
         raise invalid("This may not be null.", "input", "status")
+    return task if isinstance(patch.status, Keep) else tasks.with_status(task, patch.status, at)
+
+
+def _prioritised(task: Task, patch: TaskPatch) -> Task:
     if patch.priority is None:
         raise invalid("This may not be null.", "input", "priority")
-    staged = task if isinstance(patch.status, Keep) else tasks.with_status(task, patch.status, at)
-    return staged if isinstance(patch.priority, Keep) else replace(staged, priority=patch.priority)
+    return task if isinstance(patch.priority, Keep) else replace(task, priority=patch.priority)
 
 
 def _dated(task: Task, patch: TaskPatch, seen: Seen) -> Task:
@@ -144,25 +154,38 @@ def _due(draft: DueDraft, own_zone: str) -> Due:
         raise invalid("Choose a date in the years 1 to 9998.", "input", "due", "date") from error
 
 
-def _labelled(task: Task, patch: TaskPatch, seen: Seen) -> Task:
-    new = task
-    if not isinstance(patch.category, Keep):
-        category = None if patch.category is None else seen.labels.get(patch.category)
-        if patch.category is not None and (category is None or category.kind != "category"):
-            raise not_found("There is no such category.", "input", "categoryId")
-        new = replace(new, category_id=patch.category)
+def _categorised(task: Task, patch: TaskPatch, seen: Seen) -> Task:
+    if isinstance(patch.category, Keep):
+        return task
+    if patch.category is not None and not _is_there(patch.category, "category", seen):
+        raise not_found("There is no such category.", "input", "categoryId")
+    return replace(task, category_id=patch.category)
+
+
+def _tagged(task: Task, patch: TaskPatch, seen: Seen) -> Task:
     if patch.tags is None:
         raise invalid("This may not be null; an empty list clears it.", "input", "tagIds")
     kept = task.tag_ids if isinstance(patch.tags, Keep) else patch.tags
-    field = "addTagIds" if patch.add_tags else "tagIds"
     tags = (kept | patch.add_tags) - patch.remove_tags
-    for tag in tags - task.tag_ids:
-        label = seen.labels.get(tag)
-        if label is None or label.kind != "tag":
-            raise not_found("There is no such tag.", "input", field)
-    if len(tags) > tasks.TAGS_MAX:
+    if max(len(tags), len(_wanted_tags(patch))) > tasks.TAGS_MAX:
+        field = "addTagIds" if isinstance(patch.tags, Keep) else "tagIds"
         raise over_limit(f"A task has at most {tasks.TAGS_MAX} tags.", "input", field)
-    return replace(new, tag_ids=tags)
+    unknown = {tag for tag in tags - task.tag_ids if not _is_there(tag, "tag", seen)}
+    sources = (("tagIds", kept), ("addTagIds", patch.add_tags))
+    if missing := [field for field, source in sources if not unknown.isdisjoint(source)]:
+        message = "There is no such tag."
+        raise Refused(*(Problem(Code.NOT_FOUND, message, ("input", field)) for field in missing))
+    return replace(task, tag_ids=tags)
+
+
+def _wanted_tags(patch: TaskPatch) -> frozenset[TagId]:
+    tags = frozenset() if isinstance(patch.tags, Keep) else patch.tags or frozenset()
+    return tags | patch.add_tags
+
+
+def _is_there(id: UUID, kind: Kind, seen: Seen) -> bool:
+    label = seen.labels.get(id)
+    return label is not None and label.kind == kind
 
 
 def _assigned(task: Task, patch: TaskPatch, seen: Seen) -> Task:
@@ -195,7 +218,7 @@ def _placed(task: Task, patch: TaskPatch, seen: Seen) -> Task:
     if place is None:
         raise invalid("This may not be null.", "input", "position")
     _require_neighbours(task, place, seen)
-    if _is_there(task, place, seen):
+    if _is_placed(task, place, seen):
         return task
     key = positions.between(seen.low, seen.high, task.id)
     if len(key) > positions.KEY_MAX_LENGTH:
@@ -205,16 +228,18 @@ def _placed(task: Task, patch: TaskPatch, seen: Seen) -> Task:
 
 
 def _require_neighbours(task: Task, place: Place, seen: Seen) -> None:
-    for neighbour, field in ((place.after, "afterId"), (place.before, "beforeId")):
-        if neighbour is None:
-            continue
-        if neighbour == task.id:
-            raise invalid("Name another task than this one.", "input", "position", field)
-        if neighbour not in seen.tasks or seen.tasks[neighbour].deleted_at is not None:
-            raise not_found("There is no such task.", "input", "position", field)
+    if place.after is not None and place.before is not None:
+        raise invalid("Give afterId or beforeId, not both.", "input", "position")
+    neighbour, field = (place.after, "afterId") if place.after else (place.before, "beforeId")
+    if neighbour is None:
+        return
+    if neighbour == task.id:
+        raise invalid("Name another task than this one.", "input", "position", field)
+    if neighbour not in seen.tasks or seen.tasks[neighbour].deleted_at is not None:
+        raise not_found("There is no such task.", "input", "position", field)
 
 
-def _is_there(task: Task, place: Place, seen: Seen) -> bool:
+def _is_placed(task: Task, place: Place, seen: Seen) -> bool:
     """Tells whether the task has that place already; moving it would only renumber it."""
     if not task.position:
         return False

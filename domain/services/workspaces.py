@@ -50,9 +50,9 @@ class WorkspaceService:
             Refused: INVALID, CONFLICT (the id is taken), LIMIT_EXCEEDED.
         """
         new = WorkspaceId(id or self._new_id())
-        title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
 
         def decide(seen: Seen, at: datetime) -> Decision:
+            title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
             if seen.taken:
                 raise conflict("This id is taken: choose another.", "input", "id")
             if seen.membership_count >= MEMBERSHIPS_MAX:
