@@ -45,7 +45,8 @@ class Needs:
     """What a decision has to read; the workspace comes from the first of the ids that is given.
 
     `around` are the ids between which a position is wanted (after, before); `end` asks for the
-    last position of the workspace. `new_id` asks whether an id is taken by anything, `name` for
+    last position of the workspace. `subtree` asks for all tasks below the task, `height` only how
+    many levels they are. `new_id` asks whether an id is taken by anything, `name` for
     the label of that kind with that sort key, and how many of the kind there are, `owners` how
     many the workspace has.
     """
@@ -55,6 +56,7 @@ class Needs:
     label: tuple[Kind, UUID] | None = None
     tasks: tuple[TaskId, ...] = ()
     subtree: bool = False
+    height: bool = False
     ancestors_of: TaskId | None = None
     category: CategoryId | None = None
     tags: tuple[TagId, ...] = ()
@@ -106,7 +108,7 @@ class Seen:
     tasks: Mapping[TaskId, Task]
     descendants: tuple[Task, ...]
     ancestors: tuple[TaskId, ...]
-    subtree_depth: int
+    height: int
     labels: Mapping[UUID, Label]
     users: Mapping[UserId, User]
     members: Mapping[UserId, Member]

@@ -200,13 +200,13 @@ def _nested(task: Task, patch: TaskPatch, seen: Seen) -> Task:
     if isinstance(patch.parent, Keep) or patch.parent == task.parent_id:
         return task
     if patch.parent is not None:
-        if patch.parent == task.id or any(one.id == patch.parent for one in seen.descendants):
+        if task.id in (patch.parent, *seen.ancestors):
             raise conflict("A task cannot lie below itself.", "input", "parentId")
         parent = seen.tasks.get(patch.parent)
         if parent is None or parent.deleted_at is not None:
             raise not_found("There is no such task.", "input", "parentId")
         # The parent's ancestors, the parent, this task, and what lies below it.
-        if len(seen.ancestors) + 2 + seen.subtree_depth > tasks.DEPTH_MAX:
+        if len(seen.ancestors) + 2 + seen.height > tasks.DEPTH_MAX:
             raise over_limit(f"Tasks nest at most {tasks.DEPTH_MAX} deep.", "input", "parentId")
     return replace(task, parent_id=patch.parent)
 

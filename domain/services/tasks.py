@@ -62,7 +62,7 @@ class TaskService:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT, STALE_VERSION, LIMIT_EXCEEDED.
         """
         moves = not isinstance(patch.parent, Keep)
-        needs = replace(needs_of(patch), task=id, subtree=moves)
+        needs = replace(needs_of(patch), task=id, height=moves and patch.parent is not None)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = _editable(seen, expected)

@@ -4,6 +4,7 @@
 
 from uuid import UUID
 
+from domain.ids import TaskId
 from domain.labels import Kind
 from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX
@@ -41,8 +42,7 @@ class _Look:
         self._workspace(needs)
         if command.key is not None:
             self._recorded(command.key)
-        if needs.subtree or needs.ancestors_of:
-            self._tree(needs)
+        self._tree(needs)
         if needs.task or needs.tasks or needs.after or needs.before:
             self._tasks(needs)
         if needs.end or needs.after or needs.before:
@@ -99,25 +99,41 @@ class _Look:
             WHERE r.user_id = {self._actor} AND r.key = {self._bind(key, "text")})"""
 
     def _tree(self, needs: Needs) -> None:
+        if needs.height:
+            self._height(needs)
         if needs.subtree:
-            self.ctes["subtree"] = f"""
-                SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
-                UNION ALL
-                SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
-                WHERE s.depth <= {DEPTH_MAX}"""
-            self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
-            self.parts["depth"] = "(SELECT max(depth) FROM below)"
-            self.parts["below"] = f"""(
-                SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
-                WHERE t.workspace_id = (SELECT id FROM ws))"""
+            self._subtree(needs)
         if needs.ancestors_of:
-            self.ctes["ancestor"] = f"""
-                SELECT parent_id AS id, 1 AS depth FROM task
-                WHERE id = {self._bind(needs.ancestors_of, "uuid")} AND parent_id IS NOT NULL
-                UNION ALL
-                SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
-                WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}"""
-            self.parts["ancestors"] = "(SELECT json_agg(id ORDER BY depth) FROM ancestor)"
+            self._ancestors(needs.ancestors_of)
+
+    def _height(self, needs: Needs) -> None:
+        # All of them, however many: one left out could be the deepest.
+        self.ctes["under"] = f"""
+            SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
+            UNION ALL
+            SELECT t.id, u.depth + 1 FROM task t JOIN under u ON t.parent_id = u.id
+            WHERE u.depth <= {DEPTH_MAX}"""
+        self.parts["height"] = "(SELECT max(depth) FROM under)"
+
+    def _subtree(self, needs: Needs) -> None:
+        self.ctes["subtree"] = f"""
+            SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
+            UNION ALL
+            SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
+            WHERE s.depth <= {DEPTH_MAX}"""
+        self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
+        self.parts["below"] = f"""(
+            SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
+            WHERE t.workspace_id = (SELECT id FROM ws))"""
+
+    def _ancestors(self, of: TaskId) -> None:
+        self.ctes["ancestor"] = f"""
+            SELECT parent_id AS id, 1 AS depth FROM task
+            WHERE id = {self._bind(of, "uuid")} AND parent_id IS NOT NULL
+            UNION ALL
+            SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
+            WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}"""
+        self.parts["ancestors"] = "(SELECT json_agg(id ORDER BY depth) FROM ancestor)"
 
     def _tasks(self, needs: Needs) -> None:
         named = (needs.task, *needs.tasks, needs.after, needs.before)

@@ -43,7 +43,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         tasks=tasks,
         descendants=tuple(_task(one, space) for one in (row.get("below") or ()) if space),
         ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
-        subtree_depth=row.get("depth") or 0,
+        height=row.get("height") or 0,
         labels={
             label.id: label
             for name, plural in (("category", "categories"), ("tag", "tags"))

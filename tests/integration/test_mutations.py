@@ -20,7 +20,7 @@ from domain.ports import Command
 from domain.services.labels import LabelPatch
 from domain.services.mutations import Outcome
 from domain.services.task_patch import DueDraft, Place, TaskPatch
-from domain.tasks import DEPTH_MAX
+from domain.tasks import DEPTH_MAX, SUBTREE_MAX
 from domain.workspaces import Role
 from tests.worlds import World
 
@@ -192,6 +192,30 @@ async def test_crossing_moves_never_make_a_circle(world: World) -> None:
             assert at not in seen
             seen.add(at)
             at = parents[at]
+
+
+async def test_a_task_with_very_many_below_it_never_lies_below_itself(world: World) -> None:
+    top = await world.task("top")
+    below = await many_below(world, top, SUBTREE_MAX + 100)
+
+    for child in random.Random(5).sample(below, 60):
+        moved = world.tasks.update(world.command(), top, TaskPatch(parent=child), None)
+        assert await refused(moved) is Code.CONFLICT
+    assert await world.lanes.fetchval("SELECT parent_id FROM task WHERE id = $1", top) is None
+
+
+async def test_depth_is_counted_beyond_very_many_subtasks(world: World) -> None:
+    top = await world.task("top")
+    await many_below(world, top, SUBTREE_MAX + 100)
+    await chain_below(world, top, 10)
+    host = await chain_below(world, await world.task("host"), DEPTH_MAX - 11)
+
+    too_deep = TaskPatch(parent=host[-1])
+    code = await refused(world.tasks.update(world.command(), top, too_deep, None))
+    fits = await world.tasks.update(world.command(), top, TaskPatch(parent=host[-2]), None)
+
+    assert code is Code.LIMIT_EXCEEDED
+    assert fits.state["parent"] == {"id": str(host[-2])}
 
 
 async def test_a_task_shows_no_name_that_was_gone_when_it_committed(world: World) -> None:
@@ -415,6 +439,29 @@ async def refused(mutation: object) -> Code | None:
     except Refused as refusal:
         return refusal.problems[0].code
     return None
+
+
+async def chain_below(world: World, top: TaskId, levels: int) -> list[TaskId]:
+    """Returns subtasks that lie each below the one before."""
+    chain = [top]
+    for level in range(levels):
+        chain.append(await world.task(f"level {level}", parent=chain[-1]))
+    return chain[1:]
+
+
+async def many_below(world: World, top: TaskId, count: int, description: str = "") -> list[TaskId]:
+    """Returns subtasks that were put there without the use cases: a thousand take seconds."""
+    rows = await world.lanes.fetch(
+        """INSERT INTO task (id, workspace_id, title, title_key, description, status, priority,
+               tag_ids, parent_id, position, version, created_at, updated_at, search)
+           SELECT gen_random_uuid(), workspace_id, 'below', 'below', $3, 'OPEN', 1, '{}', id,
+               position || lpad(n::text, 6, '0') || 'V', 1, created_at, updated_at, ''
+           FROM task, generate_series(1, $2::int) AS n WHERE id = $1 RETURNING id""",
+        top,
+        count,
+        description,
+    )
+    return [TaskId(row["id"]) for row in rows]
 
 
 async def busy(world: World, chance: random.Random, *, turns: int) -> None:
