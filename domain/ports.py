@@ -44,11 +44,11 @@ class Command:
 class Needs:
     """What a decision has to read; the workspace comes from the first of the ids that is given.
 
-    `around` are the ids between which a position is wanted (after, before); `end` asks for the
-    last position of the workspace. `subtree` asks for all tasks below the task, `height` only how
-    many levels they are. `new_id` asks whether an id is taken by anything, `name` for
-    the label of that kind with that sort key, and how many of the kind there are, `owners` how
-    many the workspace has.
+    `after` and `before` name the neighbour of a wanted position; `end` asks for the last position
+    of the workspace. `subtree` asks for the tasks below the task that are live as it is, or went
+    to the trash together with it; `height` for how many levels lie below it. `name` asks for the
+    label of that kind with that sort key, and how many of the kind there are, `owners` how many
+    the workspace has.
     """
 
     workspace: WorkspaceId | None = None
@@ -65,7 +65,6 @@ class Needs:
     after: TaskId | None = None
     before: TaskId | None = None
     end: bool = False
-    new_id: UUID | None = None
     name: tuple[Kind, str] | None = None
     owners: bool = False
 
@@ -90,6 +89,7 @@ class Seen:
     """One consistent look at the database: what `Needs` asked for, as far as it is there.
 
     `workspace` is None where it is absent or the actor is no member: the two look the same.
+    `descendants` is None where they are more than one commit takes along.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
     in `members`.
     """
@@ -106,7 +106,7 @@ class Seen:
     label: Label | None
     task: Task | None
     tasks: Mapping[TaskId, Task]
-    descendants: tuple[Task, ...]
+    descendants: tuple[Task, ...] | None
     ancestors: tuple[TaskId, ...]
     height: int
     labels: Mapping[UUID, Label]
@@ -115,7 +115,6 @@ class Seen:
     invitee: User | None
     low: str | None
     high: str | None
-    taken: bool
     name_taken: UUID | None
     label_count: int
     owner_count: int
@@ -169,7 +168,7 @@ class Store(Protocol):
 
         Raises:
             Stale: something that the decision read has moved, or the key was used meanwhile.
-            Refused: CONFLICT; an id or a name is taken.
+            Refused: CONFLICT; an id (by anything at all) or a name is taken.
             Unavailable: the workspace's lock was not free in time.
         """
         ...

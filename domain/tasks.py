@@ -19,8 +19,11 @@ DESCRIPTION_MAX_CHARS = 100_000
 TAGS_MAX = 50
 # Chains longer than this are a mistake or an attack; each level costs a step of a recursive query.
 DEPTH_MAX = 20
-# One deletion or restoration takes the subtasks along, as one commit of at most so many changes.
+# One deletion or restoration takes the subtasks along, as one commit of at most so many changes,
+# whose states hold so many bytes of descriptions and tags: a quarter of a second's work.
 SUBTREE_MAX = 1_000
+SUBTREE_MAX_BYTES = 8_000_000
+TAG_BYTES = 200
 
 
 class Status(StrEnum):

@@ -55,8 +55,6 @@ class LabelService:
             if seen.workspace is None:
                 raise not_found("There is no such workspace.", "workspaceId")
             _require_editor(seen, kind)
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
             _require_free(seen, label)
             if seen.label_count >= _MOST[kind]:
                 raise over_limit(f"A workspace has at most {_MOST[kind]} {_PLURAL[kind]}.")
@@ -66,7 +64,7 @@ class LabelService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, new_id=new, name=(kind, text.sort_key(name)))
+        needs = Needs(workspace=workspace, name=(kind, text.sort_key(name)))
         return await self._mutations.run(command, needs, decide)
 
     async def update(self, command: Command, kind: Kind, id: UUID, patch: LabelPatch) -> Outcome:

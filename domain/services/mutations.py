@@ -78,16 +78,18 @@ class Mutations:
         self, command: Command, needs: Needs, decide: Decide, decision: Decision
     ) -> Outcome:
         for _ in range(ATTEMPTS):
-            writes = decision.writes
             try:
-                seq = await self._store.flush(command, writes)
-            except Stale:
+                seq = await self._store.flush(command, decision.writes)
+            except (Stale, Refused) as lost:
+                # What came first may be this very mutation, sent twice: its key tells.
                 seen = await self._store.load(command, needs)
                 if seen.recorded is not None:
                     return _again(command, seen.recorded)
+                if isinstance(lost, Refused):
+                    raise
                 decision = decide(seen, self._clock.now())
-                continue
-            return Outcome(subject=writes.subject, state=decision.state, seq=seq)
+            else:
+                return Outcome(subject=decision.writes.subject, state=decision.state, seq=seq)
         raise Unavailable("The workspace is changing too fast; try again.")
 
 

@@ -1,6 +1,6 @@
 """What people do with tasks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -35,12 +35,10 @@ class TaskService:
         place = patch.place if isinstance(patch.place, Place) else Place()
         title = None if isinstance(patch.title, Keep) else patch.title
         draft = replace(patch, title=title, place=place)
-        needs = replace(needs_of(draft), workspace=workspace, new_id=new)
+        needs = replace(needs_of(draft), workspace=workspace)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             _require_editor(seen, "workspaceId", "There is no such workspace.")
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
             task = patched(tasks.blank(new, workspace, at), draft, seen, at)
             fact = tasks.created(task, _display(task, seen))
             writes = replace(
@@ -106,9 +104,9 @@ class TaskService:
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = _editable(seen, expected)
-            going = [one for one in seen.descendants if one.deleted_at is None]
-            gone = [] if task.deleted_at else [*reversed(going), task]
-            return _moved(seen, "task.deleted", task, gone, at, deleted_at=at)
+            if task.deleted_at is not None:
+                return _unchanged(seen, task, at)
+            return _moved(seen, "task.deleted", task, at, deleted_at=at)
 
         return await self._mutations.run(command, Needs(task=id, subtree=True), decide)
 
@@ -121,12 +119,12 @@ class TaskService:
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = _editable(seen, expected)
+            if task.deleted_at is None:
+                return _unchanged(seen, task, at)
             parent = seen.tasks.get(seen.ancestors[0]) if seen.ancestors else None
-            if task.deleted_at and parent is not None and parent.deleted_at:
+            if parent is not None and parent.deleted_at is not None:
                 raise conflict("Restore the parent task first.", "id")
-            together = [one for one in seen.descendants if one.deleted_at == task.deleted_at]
-            back = [*reversed(together), task] if task.deleted_at else []
-            return _moved(seen, "task.restored", task, back, at, deleted_at=None)
+            return _moved(seen, "task.restored", task, at, deleted_at=None)
 
         needs = Needs(task=id, subtree=True, ancestors_of=id)
         return await self._mutations.run(command, needs, decide)
@@ -175,43 +173,49 @@ def _parent_seen(task: Task, seen: Seen) -> dict[TaskId, int]:
     return {task.parent_id: seen.tasks[task.parent_id].version} if task.parent_id else {}
 
 
+def _unchanged(seen: Seen, task: Task, at: datetime) -> Decision:
+    state = tasks.task_state(task, _display(task, seen))
+    return Decision(writes=_writes(seen, task, at, ()), state=state)
+
+
 def _changed(seen: Seen, kind: str, old: Task, new: Task, at: datetime) -> Decision:
-    before = _display(old, seen)
-    found = tasks.changed(kind, old, before, new, _display(new, seen))
+    found = tasks.changed(kind, old, _display(old, seen), new, _display(new, seen))
     if found is None:
-        return Decision(writes=_writes(seen, old, at, ()), state=tasks.task_state(old, before))
+        return _unchanged(seen, old, at)
     grown, fact = found
     writes = replace(_writes(seen, old, at, (fact,)), tasks=(grown,), seen={old.id: old.version})
     return Decision(writes=writes, state=fact.state)
 
 
 def _moved(
-    seen: Seen,
-    kind: str,
-    task: Task,
-    moving: Iterable[Task],
-    at: datetime,
-    deleted_at: datetime | None,
+    seen: Seen, kind: str, task: Task, at: datetime, deleted_at: datetime | None
 ) -> Decision:
-    """Moves tasks into or out of the trash in one commit; the one asked for comes last."""
-    if len(seen.descendants) > tasks.SUBTREE_MAX:
-        message = f"Move subtasks away first: at most {tasks.SUBTREE_MAX} go along."
-        raise over_limit(message, "id")
-    changes = [
+    """Moves a task and what lies below it into or out of the trash in one commit; it comes last.
+
+    Raises:
+        Refused: LIMIT_EXCEEDED; one commit does not take all of them along.
+    """
+    if seen.descendants is None:
+        raise over_limit(
+            f"Move some of its subtasks first: {tasks.SUBTREE_MAX:,} at most go along, with"
+            f" {tasks.SUBTREE_MAX_BYTES // 1_000_000} MB of text.",
+            "id",
+        )
+    moving = (*reversed(seen.descendants), task)
+    found = [
         tasks.changed(
             kind, one, _display(one, seen),
             replace(one, deleted_at=deleted_at, updated_at=at), _display(one, seen),
         )
         for one in moving
     ]  # fmt: skip
-    found = [change for change in changes if change is not None]
-    facts = tuple(fact for _, fact in found)
+    changes = [change for change in found if change is not None]
+    facts = tuple(fact for _, fact in changes)
     writes = replace(
         _writes(seen, task, at, facts),
-        tasks=tuple(grown for grown, _ in found),
-        seen={one.id: one.version for one in (task, *seen.descendants)},
+        tasks=tuple(grown for grown, _ in changes),
+        seen={one.id: one.version for one in moving},
         tree_rev=seen.tree_rev,
-        tree_moved=bool(facts),
+        tree_moved=True,
     )
-    state = facts[-1].state if facts else tasks.task_state(task, _display(task, seen))
-    return Decision(writes=writes, state=state)
+    return Decision(writes=writes, state=facts[-1].state)

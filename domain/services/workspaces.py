@@ -53,15 +53,13 @@ class WorkspaceService:
 
         def decide(seen: Seen, at: datetime) -> Decision:
             title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
             if seen.membership_count >= MEMBERSHIPS_MAX:
                 raise over_limit(f"One is in at most {MEMBERSHIPS_MAX} workspaces.")
             workspace = Workspace(id=new, name=title, created_at=at)
             writes = founded(workspace, seen.actor, MemberId(self._new_id()))
             return Decision(writes=writes, state=workspaces.workspace_state(workspace))
 
-        return await self._mutations.run(command, Needs(new_id=new), decide)
+        return await self._mutations.run(command, Needs(), decide)
 
     async def add_member(
         self, command: Command, workspace: WorkspaceId, email_key: str, role: Role

@@ -2,12 +2,10 @@
 
 # ruff: noqa: S608 - what is spliced are names of our own tables and numbers of parameters
 
-from uuid import UUID
-
 from domain.ids import TaskId
 from domain.labels import Kind
 from domain.ports import Command, Needs
-from domain.tasks import DEPTH_MAX, SUBTREE_MAX
+from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
 
 _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
@@ -47,8 +45,6 @@ class _Look:
             self._tasks(needs)
         if needs.end or needs.after or needs.before:
             self._around(needs)
-        if needs.new_id:
-            self._taken(needs.new_id)
         if needs.name:
             self._named(*needs.name)
         self._labels(needs)
@@ -117,14 +113,25 @@ class _Look:
 
     def _subtree(self, needs: Needs) -> None:
         self.ctes["subtree"] = f"""
-            SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
+            SELECT t.id, t.deleted_at, 1 AS depth FROM task t JOIN task top
+              ON t.parent_id = top.id AND t.deleted_at IS NOT DISTINCT FROM top.deleted_at
+            WHERE top.id = {self._bind(needs.task, "uuid")}
             UNION ALL
-            SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
+            SELECT t.id, t.deleted_at, s.depth + 1 FROM task t JOIN subtree s
+              ON t.parent_id = s.id AND t.deleted_at IS NOT DISTINCT FROM s.deleted_at
             WHERE s.depth <= {DEPTH_MAX}"""
+        # Weighed before they are fetched: what no commit takes may be gigabytes.
         self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
+        self.ctes["weighed"] = f"""
+            SELECT count(*) > {SUBTREE_MAX}
+                OR sum(octet_length(description) + {TAG_BYTES} * cardinality(tag_ids))
+                   > {SUBTREE_MAX_BYTES} AS excess
+            FROM task JOIN below USING (id)"""
+        self.parts["excess"] = "(SELECT excess FROM weighed)"
         self.parts["below"] = f"""(
             SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
-            WHERE t.workspace_id = (SELECT id FROM ws))"""
+            WHERE t.workspace_id = (SELECT id FROM ws)
+              AND NOT coalesce((SELECT excess FROM weighed), false))"""
 
     def _ancestors(self, of: TaskId) -> None:
         self.ctes["ancestor"] = f"""
@@ -156,12 +163,6 @@ class _Look:
             self.parts["high"] = at
         else:
             self.parts["low"] = f"(SELECT max(position) {there})"
-
-    def _taken(self, new_id: UUID) -> None:
-        one = self._bind(new_id, "uuid")
-        tables = ("task", "tag", "category", "workspace", "member", "account")
-        exist = (f"EXISTS (SELECT FROM {table} WHERE id = {one})" for table in tables)
-        self.parts["taken"] = f"({' OR '.join(exist)})"
 
     def _named(self, kind: Kind, key: str) -> None:
         own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"

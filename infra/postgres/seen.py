@@ -41,7 +41,9 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         label=_label(kind, row["label"], space) if row.get("label") and space else None,
         task=tasks.get(needs.task) if needs.task else None,
         tasks=tasks,
-        descendants=tuple(_task(one, space) for one in (row.get("below") or ()) if space),
+        descendants=None
+        if row.get("excess")
+        else tuple(_task(one, space) for one in (row.get("below") or ()) if space),
         ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
         height=row.get("height") or 0,
         labels={
@@ -58,7 +60,6 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         invitee=users.get(UserId(UUID(row["invitee"]))) if row.get("invitee") else None,
         low=row.get("low"),
         high=row.get("high"),
-        taken=row.get("taken", False),
         name_taken=UUID(row["name_taken"]) if row.get("name_taken") else None,
         label_count=row.get("label_count") or 0,
         owner_count=row.get("owners") or 0,

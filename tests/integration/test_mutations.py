@@ -20,7 +20,7 @@ from domain.ports import Command
 from domain.services.labels import LabelPatch
 from domain.services.mutations import Outcome
 from domain.services.task_patch import DueDraft, Place, TaskPatch
-from domain.tasks import DEPTH_MAX, SUBTREE_MAX
+from domain.tasks import DEPTH_MAX, DESCRIPTION_MAX_CHARS, SUBTREE_MAX, SUBTREE_MAX_BYTES
 from domain.workspaces import Role
 from tests.worlds import World
 
@@ -118,6 +118,17 @@ async def test_many_at_once_with_one_key_make_one_change(world: World) -> None:
 
     assert len({answer.seq for answer in answers}) == 1
     assert await world.head() == answers[0].seq == 3
+
+
+async def test_many_at_once_with_one_key_make_one_workspace(world: World) -> None:
+    new = uuid4()
+
+    answers = await asyncio.gather(
+        *(world.workspaces.create(world.command(KEY), new, "Office") for _ in range(10))
+    )
+
+    assert {(answer.subject, answer.seq) for answer in answers} == {(new, 2)}
+    assert [answer.state["name"] for answer in answers] == ["Office"] * 10
 
 
 async def test_a_key_with_other_arguments_is_refused(world: World) -> None:
@@ -309,6 +320,21 @@ async def test_an_id_that_exists_anywhere_is_a_conflict(world: World) -> None:
         assert await refused(made) is Code.CONFLICT
 
 
+async def test_of_all_that_bring_one_id_at_once_one_gets_it(world: World) -> None:
+    bob, bobs = await world.sign_up("Bob")
+
+    for number in range(30):
+        new, as_bob = uuid4(), world.command(actor=bob)
+        patch = replace(LABEL, name=str(number))
+        codes = await asyncio.gather(
+            refused(world.tasks.create(world.command(), world.home, new, TaskPatch(title="x"))),
+            refused(world.labels.create(as_bob, "tag", bobs, new, patch)),
+            refused(world.labels.create(world.command(), "category", world.home, new, patch)),
+            refused(world.workspaces.create(as_bob, new, "Office")),
+        )
+        assert sorted(codes, key=str) == [Code.CONFLICT] * 3 + [None]
+
+
 async def test_subtasks_go_to_the_trash_and_come_back_together(world: World) -> None:
     top = await world.task("top")
     below = await world.task("below", parent=top)
@@ -343,6 +369,48 @@ async def test_nothing_is_added_below_a_task_that_is_being_deleted(world: World)
             "SELECT count(*) FROM task WHERE parent_id = $1 AND deleted_at IS NULL", top
         )
         assert orphans == 0
+
+
+async def test_a_subtree_with_more_text_than_a_commit_takes_stays(world: World) -> None:
+    top = await world.task("top")
+    longest = "\N{GRINNING FACE}" * DESCRIPTION_MAX_CHARS
+    await many_below(world, top, 400, longest)
+    head = await world.head()
+
+    code = await refused(world.tasks.delete(world.command(), top, None))
+
+    assert code is Code.LIMIT_EXCEEDED
+    assert await world.head() == head
+    assert not await world.lanes.fetchval("SELECT count(*) FROM task WHERE deleted_at IS NOT NULL")
+
+
+async def test_a_subtree_with_as_much_text_as_a_commit_takes_goes(world: World) -> None:
+    top = await world.task("top")
+    longest = "\N{GRINNING FACE}" * DESCRIPTION_MAX_CHARS
+    fitting = SUBTREE_MAX_BYTES // len(longest.encode())
+    below = await many_below(world, top, fitting, longest)
+
+    gone = await world.tasks.delete(world.command(), top, None)
+    back = await world.tasks.restore(world.command(), top, None)
+
+    assert back.seq == gone.seq + fitting + 1
+    rows = await world.lanes.fetch(
+        "SELECT description FROM task WHERE id = ANY($1) AND deleted_at IS NULL", below
+    )
+    assert [row["description"] for row in rows] == [longest] * fitting
+
+
+async def test_subtasks_in_the_trash_stay_there_and_count_for_nothing(world: World) -> None:
+    top = await world.task("top")
+    for _ in range(2):
+        basket = await world.task("basket", parent=top)
+        await many_below(world, basket, SUBTREE_MAX)
+        await world.tasks.delete(world.command(), basket, None)
+    head = await world.head()
+
+    gone = await world.tasks.delete(world.command(), top, None)
+
+    assert gone.seq == head + 1
 
 
 async def test_tasks_nest_only_so_deep(world: World) -> None:
