@@ -1,6 +1,7 @@
 """The write path on a real PostgreSQL: decisions, the flush and its guards, the log."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -489,6 +490,33 @@ async def test_due_is_over_at_the_next_local_midnight(world: World) -> None:
         "fold": False,
         "instant": "2027-03-28T22:00:00+00:00",
     }
+
+
+@pytest.mark.parametrize(
+    "_case, letters, length",
+    [
+        # Six letters of three bytes each, once folded: 1.4 MB of words that differ.
+        ("squares", "\u3316\u331e\u3305\u330c\u3315\u331a\u3321\u332b\u3333\u333a\u3340\u3347", 4),
+        # What costs a vector most beside its letters: short words that differ.
+        ("short words", "".join(chr(code) for code in range(0x4E00, 0x9FA5)), 1),
+        ("short words of letters", "abcdefghijklmnopqrstuvwxyz0123456789", 3),
+        # Folded it is a sentence of 18 letters.
+        ("a ligature", "\ufdfa", 1),
+    ],
+)
+async def test_every_description_of_the_longest_length_is_kept(
+    world: World, _case: str, letters: str, length: int
+) -> None:
+    words = ("".join(word) for word in itertools.product(letters, repeat=length))
+    text = "first " + " ".join(itertools.islice(itertools.cycle(words), DESCRIPTION_MAX_CHARS))
+    description = text[:DESCRIPTION_MAX_CHARS]
+
+    task = await world.task("\ufdfa" * 70, description=description)
+
+    stored = await world.lanes.fetchrow("SELECT description, search FROM task WHERE id = $1", task)
+    assert stored is not None
+    assert stored["description"] == description
+    assert "'first'" in stored["search"]
 
 
 LABEL = LabelPatch(name="Red", colour="#ff0000", given=frozenset(["name", "colour"]))
