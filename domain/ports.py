@@ -48,7 +48,7 @@ class Needs:
     of the workspace. `subtree` asks for the tasks below the task that are live as it is, or went
     to the trash together with it; `height` for how many levels lie below it. `name` asks for the
     label of that kind with that sort key, and how many of the kind there are, `owners` how many
-    the workspace has.
+    the workspace has. `leaving` says that the actor will be no member any more.
     """
 
     workspace: WorkspaceId | None = None
@@ -67,6 +67,7 @@ class Needs:
     end: bool = False
     name: tuple[Kind, str] | None = None
     owners: bool = False
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ class Writes:
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
-    `subject` is what the idempotency record points to: the thing that the mutation answers.
+    `subject` is what the idempotency record points to: the thing that the mutation answers. Its
+    state is in the log, or `unchanged` holds it: what a mutation without facts answers.
     """
 
     workspace: WorkspaceId
@@ -135,6 +137,7 @@ class Writes:
     at: datetime
     actor: User
     facts: tuple[Fact, ...] = ()
+    unchanged: State | None = None
     roles_rev: int | None = None
     labels_rev: int | None = None
     tree_rev: int | None = None

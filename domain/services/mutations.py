@@ -57,7 +57,7 @@ class Mutations:
             await self._refuse(replace(command, key=None), needs, decide, wrong)
         seen = await self._store.load(command, needs)
         if seen.recorded is not None:
-            return _again(command, seen.recorded)
+            return _again(command, needs, seen.recorded)
         decision = decide(seen, self._clock.now())
         writes = decision.writes
         if not writes.facts and command.key is None:
@@ -78,18 +78,21 @@ class Mutations:
         self, command: Command, needs: Needs, decide: Decide, decision: Decision
     ) -> Outcome:
         for _ in range(ATTEMPTS):
+            writes = decision.writes
+            if not writes.facts:
+                writes = replace(writes, unchanged=decision.state)
             try:
-                seq = await self._store.flush(command, decision.writes)
+                seq = await self._store.flush(command, writes)
             except (Stale, Refused) as lost:
                 # What came first may be this very mutation, sent twice: its key tells.
                 seen = await self._store.load(command, needs)
                 if seen.recorded is not None:
-                    return _again(command, seen.recorded)
+                    return _again(command, needs, seen.recorded)
                 if isinstance(lost, Refused):
                     raise
                 decision = decide(seen, self._clock.now())
             else:
-                return Outcome(subject=decision.writes.subject, state=decision.state, seq=seq)
+                return Outcome(subject=writes.subject, state=decision.state, seq=seq)
         raise Unavailable("The workspace is changing too fast; try again.")
 
 
@@ -102,10 +105,11 @@ def _wrong_with(key: str | None) -> tuple[Problem, ...]:
     return (Problem(Code.INVALID, message, ("input", "clientMutationId")),)
 
 
-def _again(command: Command, recorded: Recorded) -> Outcome:
+def _again(command: Command, needs: Needs, recorded: Recorded) -> Outcome:
     if recorded.field != command.field or recorded.arguments != command.arguments:
         message = "This key was used for another mutation: make a new one."
         raise Refused(Problem(Code.KEY_REUSED, message, ("input", "clientMutationId")))
-    if not recorded.visible:
+    # That they left is theirs to hear; what was done there before, no longer.
+    if not recorded.visible and not needs.leaving:
         raise not_found("There is no such workspace.")
     return Outcome(subject=recorded.subject, state=recorded.state, seq=recorded.seq)

@@ -130,7 +130,8 @@ class WorkspaceService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, users=(user,), owners=True)
+        leaving = user == command.actor
+        needs = Needs(workspace=workspace, users=(user,), owners=True, leaving=leaving)
         return await self._mutations.run(command, needs, decide)
 
 

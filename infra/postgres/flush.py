@@ -75,6 +75,7 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
             "arguments": command.arguments.hex(),
             "subject": writes.subject,
             "at": at,
+            "state": None if writes.unchanged is None else text(writes.unchanged),
         }
     # An absent key is work that the function does not do.
     done = {key: value for key, value in put.items() if value is not None and value != []}

@@ -88,9 +88,10 @@ class _Look:
                 'seq', r.seq, 'subject', r.subject,
                 'visible', EXISTS (SELECT FROM member m
                                    WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
-                'state', (SELECT c.payload FROM change c
-                          WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
-                          ORDER BY c.seq DESC LIMIT 1))
+                'state', coalesce(r.state, (
+                    SELECT c.payload FROM change c
+                    WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
+                    ORDER BY c.seq DESC LIMIT 1)))
             FROM idempotency r
             WHERE r.user_id = {self._actor} AND r.key = {self._bind(key, "text")})"""
 

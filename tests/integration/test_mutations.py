@@ -157,6 +157,63 @@ async def test_a_repeated_no_op_stays_one_after_others_went_on(world: World) -> 
     assert status == "OPEN"
 
 
+async def test_a_repeated_no_op_answers_what_it_answered(world: World) -> None:
+    tag = TagId((await world.labels.create(*label(world, "tag", "Red"))).subject)
+    category = CategoryId((await world.labels.create(*label(world, "category", "Home"))).subject)
+    task = await world.task(tags=frozenset([tag]), category=category)
+    rename = LabelPatch(name="Blue", given=frozenset(["name"]))
+    await world.labels.update(world.command(), "tag", tag, rename)
+    await world.labels.delete(world.command(), "category", category)
+    first = await world.tasks.reopen(world.command(KEY), task, None)
+    await world.labels.delete(world.command(), "tag", tag)
+
+    again = await world.tasks.reopen(world.command(KEY), task, None)
+
+    assert again == first
+    assert [tag["name"] for tag in listed(first.state["tags"])] == ["Blue"]
+    assert first.state["category"] is None
+
+
+async def test_only_a_no_op_keeps_a_state_beside_the_log(world: World) -> None:
+    task = await world.task()
+    await world.tasks.complete(world.command("a change of a test"), task, None)
+    await world.tasks.complete(world.command("a no-op of the test"), task, None)
+
+    rows = await world.lanes.fetch("SELECT key, state FROM idempotency ORDER BY key")
+
+    assert [(row["key"], row["state"] is None) for row in rows] == [
+        ("a change of a test", True),
+        ("a no-op of the test", False),
+    ]
+
+
+async def test_who_has_left_hears_so_again(world: World) -> None:
+    bob, _ = await world.sign_up("Bob")
+    await world.workspaces.add_member(
+        world.command(), world.home, f"{bob}@example.com", Role.MEMBER
+    )
+    as_bob = world.command(KEY, actor=bob)
+    first = await world.workspaces.remove_member(as_bob, world.home, bob)
+    head = await world.head()
+
+    again = await world.workspaces.remove_member(as_bob, world.home, bob)
+
+    assert again == first
+    assert await world.head() == head
+
+
+async def test_who_was_removed_hears_nothing_by_an_old_key(world: World) -> None:
+    bob, _ = await world.sign_up("Bob")
+    await world.workspaces.add_member(world.command(), world.home, f"{bob}@example.com", Role.ADMIN)
+    as_bob = world.command(KEY, actor=bob)
+    await world.tasks.create(as_bob, world.home, None, TaskPatch(title="x"))
+    await world.workspaces.remove_member(world.command(), world.home, bob)
+
+    again = world.tasks.create(as_bob, world.home, None, TaskPatch(title="x"))
+
+    assert await refused(again) is Code.NOT_FOUND
+
+
 async def test_a_stale_version_shows_the_present_and_changes_nothing(world: World) -> None:
     task = await world.task()
     await world.tasks.update(world.command(), task, TaskPatch(title="Oats"), 1)
@@ -535,6 +592,11 @@ async def refused(mutation: object) -> Code | None:
     except Refused as refusal:
         return refusal.problems[0].code
     return None
+
+
+def listed(value: object) -> list[Any]:
+    assert isinstance(value, list)
+    return value
 
 
 async def chain_below(world: World, top: TaskId, levels: int) -> list[TaskId]:

@@ -66,12 +66,12 @@ BEGIN
     END IF;
 
     IF p ? 'record' THEN
-        INSERT INTO idempotency (user_id, key, field, arguments, stream, seq, subject, at)
+        INSERT INTO idempotency (user_id, key, field, arguments, stream, seq, subject, at, state)
         SELECT r.user_id, r.key, r.field, decode(r.arguments, 'hex'), w,
                ws.head + coalesce(jsonb_array_length(p->'changes'), 0),
-               r.subject, r.at
-        FROM jsonb_to_record(p->'record') AS r(
-            user_id uuid, key text, field text, arguments text, subject uuid, at timestamptz);
+               r.subject, r.at, r.state
+        FROM jsonb_to_record(p->'record') AS r(user_id uuid, key text, field text, arguments text,
+            subject uuid, at timestamptz, state text);
     END IF;
 
     IF p ? 'seen' THEN
