@@ -90,7 +90,8 @@ class Seen:
     """One consistent look at the database: what `Needs` asked for, as far as it is there.
 
     `workspace` is None where it is absent or the actor is no member: the two look the same.
-    `descendants` is None where they are more than one commit takes along.
+    `descendants` is None where they are more than one commit takes along; `crowded` holds those
+    in the trash whose position a live task has by now, each with the next position above it.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
     in `members`.
     """
@@ -108,6 +109,7 @@ class Seen:
     task: Task | None
     tasks: Mapping[TaskId, Task]
     descendants: tuple[Task, ...] | None
+    crowded: Mapping[TaskId, str | None]
     ancestors: tuple[TaskId, ...]
     height: int
     labels: Mapping[UUID, Label]
@@ -120,6 +122,18 @@ class Seen:
     label_count: int
     owner_count: int
     membership_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A position that a task takes: at commit no other live task may have it.
+
+    Nor may any lie between it and `beside`, its neighbour's position on either side.
+    """
+
+    task: TaskId
+    position: str
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +159,7 @@ class Writes:
     labels_moved: bool = False
     tree_moved: bool = False
     seen: Mapping[TaskId, int] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
     create: Workspace | None = None
     accounts: tuple[Account, ...] = ()
     sessions: tuple[Session, ...] = ()

@@ -22,7 +22,7 @@ from domain.errors import (
 )
 from domain.ids import CategoryId, TagId, TaskId, UserId
 from domain.labels import Kind
-from domain.ports import Needs, Seen
+from domain.ports import Claim, Needs, Seen
 from domain.tasks import Priority, Status, Task
 
 
@@ -111,6 +111,23 @@ def patched(task: Task, patch: TaskPatch, seen: Seen, at: datetime) -> Task:
     if problems.found:
         raise problems.refusal()
     return new if new == task else replace(new, updated_at=at)
+
+
+def claims_of(old: Task, new: Task, patch: TaskPatch, seen: Seen) -> tuple[Claim, ...]:
+    """Returns the position that the patched task takes, if it takes another."""
+    if new.position == old.position or not isinstance(patch.place, Place):
+        return ()
+    neighbour = patch.place.after or patch.place.before
+    beside = seen.tasks[neighbour].position if neighbour else None
+    return (Claim(task=new.id, position=new.position, beside=beside),)
+
+
+def relied_on(new: Task, patch: TaskPatch, seen: Seen) -> dict[TaskId, int]:
+    """Returns the versions of the tasks that the patched one is put below and beside."""
+    place = patch.place if isinstance(patch.place, Place) else Place()
+    parent = None if isinstance(patch.parent, Keep) else new.parent_id
+    others = (parent, place.after, place.before)
+    return {one: seen.tasks[one].version for one in others if one is not None}
 
 
 def _titled(task: Task, patch: TaskPatch) -> Task:

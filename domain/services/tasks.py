@@ -5,13 +5,21 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from domain import tasks
+from domain import positions, tasks
 from domain.changes import Fact
 from domain.errors import conflict, not_found, over_limit
 from domain.ids import TaskId, WorkspaceId
-from domain.ports import Command, Needs, Seen, Writes
+from domain.ports import Claim, Command, Needs, Seen, Writes
 from domain.services.mutations import Decision, Mutations, Outcome
-from domain.services.task_patch import Keep, Place, TaskPatch, needs_of, patched
+from domain.services.task_patch import (
+    Keep,
+    Place,
+    TaskPatch,
+    claims_of,
+    needs_of,
+    patched,
+    relied_on,
+)
 from domain.tasks import Display, Status, Task
 from domain.workspaces import Role, require
 
@@ -39,12 +47,14 @@ class TaskService:
 
         def decide(seen: Seen, at: datetime) -> Decision:
             _require_editor(seen, "workspaceId", "There is no such workspace.")
-            task = patched(tasks.blank(new, workspace, at), draft, seen, at)
+            blank = tasks.blank(new, workspace, at)
+            task = patched(blank, draft, seen, at)
             fact = tasks.created(task, _display(task, seen))
             writes = replace(
                 _writes(seen, task, at, (fact,)),
                 tasks_new=(task,),
-                seen=_parent_seen(task, seen),
+                seen=relied_on(task, draft, seen),
+                claims=claims_of(blank, task, draft, seen),
                 tree_moved=task.parent_id is not None,
             )
             return Decision(writes=writes, state=fact.state)
@@ -59,22 +69,23 @@ class TaskService:
         Raises:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT, STALE_VERSION, LIMIT_EXCEEDED.
         """
-        moves = not isinstance(patch.parent, Keep)
-        needs = replace(needs_of(patch), task=id, height=moves and patch.parent is not None)
+        below = not isinstance(patch.parent, Keep) and patch.parent is not None
+        needs = replace(needs_of(patch), task=id, height=below)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = _editable(seen, expected)
             tasks.require_live(task)
             new = patched(task, patch, seen, at)
             decision = _changed(seen, "task.updated", task, new, at)
-            if not moves or new.parent_id == task.parent_id:
+            if not decision.writes.facts:
                 return decision
             writes = replace(
                 decision.writes,
-                tree_rev=seen.tree_rev,
-                tree_moved=True,
-                seen={**decision.writes.seen, **_parent_seen(new, seen)},
+                seen={**decision.writes.seen, **relied_on(new, patch, seen)},
+                claims=claims_of(task, new, patch, seen),
             )
+            if new.parent_id != task.parent_id:
+                writes = replace(writes, tree_rev=seen.tree_rev, tree_moved=True)
             return replace(decision, writes=writes)
 
         return await self._mutations.run(command, needs, decide)
@@ -106,7 +117,7 @@ class TaskService:
             task = _editable(seen, expected)
             if task.deleted_at is not None:
                 return _unchanged(seen, task, at)
-            return _moved(seen, "task.deleted", task, at, deleted_at=at)
+            return _moved(seen, "task.deleted", task, at, lambda one: replace(one, deleted_at=at))
 
         return await self._mutations.run(command, Needs(task=id, subtree=True), decide)
 
@@ -124,7 +135,7 @@ class TaskService:
             parent = seen.tasks.get(seen.ancestors[0]) if seen.ancestors else None
             if parent is not None and parent.deleted_at is not None:
                 raise conflict("Restore the parent task first.", "id")
-            return _moved(seen, "task.restored", task, at, deleted_at=None)
+            return _moved(seen, "task.restored", task, at, lambda one: _restored(one, seen))
 
         needs = Needs(task=id, subtree=True, ancestors_of=id)
         return await self._mutations.run(command, needs, decide)
@@ -168,11 +179,6 @@ def _writes(seen: Seen, task: Task, at: datetime, facts: tuple[Fact, ...]) -> Wr
     )
 
 
-def _parent_seen(task: Task, seen: Seen) -> dict[TaskId, int]:
-    """Returns the parent's version: it may not be deleted between load and flush."""
-    return {task.parent_id: seen.tasks[task.parent_id].version} if task.parent_id else {}
-
-
 def _unchanged(seen: Seen, task: Task, at: datetime) -> Decision:
     state = tasks.task_state(task, _display(task, seen))
     return Decision(writes=_writes(seen, task, at, ()), state=state)
@@ -187,8 +193,16 @@ def _changed(seen: Seen, kind: str, old: Task, new: Task, at: datetime) -> Decis
     return Decision(writes=writes, state=fact.state)
 
 
+def _restored(task: Task, seen: Seen) -> Task:
+    """Returns the task out of the trash: in its place, or right after who has that by now."""
+    if task.id not in seen.crowded:
+        return replace(task, deleted_at=None)
+    position = positions.between(task.position, seen.crowded[task.id], task.id)
+    return replace(task, deleted_at=None, position=position)
+
+
 def _moved(
-    seen: Seen, kind: str, task: Task, at: datetime, deleted_at: datetime | None
+    seen: Seen, kind: str, task: Task, at: datetime, move: Callable[[Task], Task]
 ) -> Decision:
     """Moves a task and what lies below it into or out of the trash in one commit; it comes last.
 
@@ -201,21 +215,26 @@ def _moved(
             f" {tasks.SUBTREE_MAX_BYTES // 1_000_000} MB of text.",
             "id",
         )
-    moving = (*reversed(seen.descendants), task)
+    pairs = [(one, move(one)) for one in (*reversed(seen.descendants), task)]
     found = [
         tasks.changed(
-            kind, one, _display(one, seen),
-            replace(one, deleted_at=deleted_at, updated_at=at), _display(one, seen),
+            kind, old, _display(old, seen), replace(new, updated_at=at), _display(old, seen)
         )
-        for one in moving
-    ]  # fmt: skip
+        for old, new in pairs
+    ]
     changes = [change for change in found if change is not None]
     facts = tuple(fact for _, fact in changes)
     writes = replace(
         _writes(seen, task, at, facts),
         tasks=tuple(grown for grown, _ in changes),
-        seen={one.id: one.version for one in moving},
+        seen={old.id: old.version for old, _ in pairs},
+        claims=tuple(_claim(old, new) for old, new in pairs if new.deleted_at is None),
         tree_rev=seen.tree_rev,
         tree_moved=True,
     )
     return Decision(writes=writes, state=facts[-1].state)
+
+
+def _claim(old: Task, new: Task) -> Claim:
+    beside = None if new.position == old.position else old.position
+    return Claim(task=new.id, position=new.position, beside=beside)

@@ -11,7 +11,7 @@ from domain.changes import GENESIS, Fact, head_digest, text
 from domain.errors import DomainError, Stale, conflict
 from domain.ids import ChangeId
 from domain.labels import Label
-from domain.ports import Command, Writes
+from domain.ports import Claim, Command, Writes
 from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
@@ -47,6 +47,7 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "tree_moved": int(writes.tree_moved),
         "new_ids": _new_ids(writes),
         "seen": [{"id": task, "version": version} for task, version in writes.seen.items()],
+        "claims": [_claim(one) for one in writes.claims],
         "accounts": [_account(one) for one in writes.accounts],
         "sessions": [_session(one) for one in writes.sessions],
         "members": [_member(one) for one in writes.members],
@@ -101,6 +102,16 @@ def _new_ids(writes: Writes) -> list[UUID]:
     """Returns the ids that clients may have chosen; ours are new by themselves."""
     spaces = () if writes.create is None else (writes.create,)
     return [one.id for one in (*spaces, *writes.labels_new, *writes.tasks_new)]
+
+
+def _claim(claim: Claim) -> dict[str, object]:
+    ends = (claim.position, claim.beside or claim.position)
+    return {
+        "task": claim.task,
+        "low": min(ends),
+        "high": max(ends),
+        "beside": claim.beside,
+    }
 
 
 def _change(fact: Fact, command: Command, writes: Writes, at: str, id: UUID) -> dict[str, object]:

@@ -15,6 +15,7 @@ _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.desc
     'parent_id', t.parent_id, 'position', t.position, 'version', t.version,
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
     'deleted_at', t.deleted_at)"""
+_LIVE = "FROM task WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)"
 
 
 def look(command: Command, needs: Needs) -> tuple[str, list[object]]:
@@ -133,6 +134,14 @@ class _Look:
             SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
             WHERE t.workspace_id = (SELECT id FROM ws)
               AND NOT coalesce((SELECT excess FROM weighed), false))"""
+        self.ctes["trashed"] = f"""
+            SELECT id, position FROM task WHERE deleted_at IS NOT NULL
+              AND id IN (SELECT {self._bind(needs.task, "uuid")} UNION ALL SELECT id FROM below)"""
+        self.parts["crowded"] = f"""(
+            SELECT json_object_agg(t.id, least(
+                (SELECT min(position) {_LIVE} AND position > t.position),
+                (SELECT min(o.position) FROM trashed o WHERE o.position > t.position)))
+            FROM trashed t WHERE EXISTS (SELECT {_LIVE} AND position = t.position))"""
 
     def _ancestors(self, of: TaskId) -> None:
         self.ctes["ancestor"] = f"""
@@ -153,17 +162,16 @@ class _Look:
         self.parts["tasks"] = f"(SELECT json_agg({_TASK}) FROM asked t)"
 
     def _around(self, needs: Needs) -> None:
-        there = "FROM task WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)"
         if needs.after:
             at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.after, 'uuid')})"
             self.parts["low"] = at
-            self.parts["high"] = f"(SELECT min(position) {there} AND position > {at})"
+            self.parts["high"] = f"(SELECT min(position) {_LIVE} AND position > {at})"
         elif needs.before:
             at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.before, 'uuid')})"
-            self.parts["low"] = f"(SELECT max(position) {there} AND position < {at})"
+            self.parts["low"] = f"(SELECT max(position) {_LIVE} AND position < {at})"
             self.parts["high"] = at
         else:
-            self.parts["low"] = f"(SELECT max(position) {there})"
+            self.parts["low"] = f"(SELECT max(position) {_LIVE})"
 
     def _named(self, kind: Kind, key: str) -> None:
         own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"

@@ -44,6 +44,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         descendants=None
         if row.get("excess")
         else tuple(_task(one, space) for one in (row.get("below") or ()) if space),
+        crowded={TaskId(UUID(one)): above for one, above in (row.get("crowded") or {}).items()},
         ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
         height=row.get("height") or 0,
         labels={

@@ -82,6 +82,15 @@ BEGIN
         END IF;
     END IF;
 
+    IF p ? 'claims' AND EXISTS (
+        SELECT FROM jsonb_to_recordset(p->'claims') AS c(task uuid, low text, high text, beside text)
+        WHERE EXISTS (
+            SELECT FROM task WHERE workspace_id = w AND deleted_at IS NULL AND id <> c.task
+                AND position BETWEEN c.low AND c.high AND position IS DISTINCT FROM c.beside)
+    ) THEN
+        RAISE EXCEPTION 'a place in workspace % is taken', w USING ERRCODE = 'CA001';
+    END IF;
+
     IF p ? 'members' THEN
         INSERT INTO member (id, workspace_id, user_id, role, created_at)
         SELECT id, w, user_id, role, created_at
