@@ -26,7 +26,7 @@ class LabelMutation:
     ) -> Payload:
         return await _updated(info, "category", id, input)
 
-    @mutation(t.CategoryDeletePayload, "Deletes a category; its tasks have none then.")
+    @mutation(t.CategoryDeletePayload, "Deletes a category; its tasks have none then, and each a new version.")
     async def category_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.CategoryDeleteInput | None = UNSET
     ) -> Payload:
@@ -44,7 +44,7 @@ class LabelMutation:
     ) -> Payload:
         return await _updated(info, "tag", id, input)
 
-    @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it.")
+    @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it, and each has a new version.")
     async def tag_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.TagDeleteInput | None = UNSET
     ) -> Payload:

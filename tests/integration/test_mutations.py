@@ -22,6 +22,7 @@ from domain.services.labels import LabelPatch
 from domain.services.mutations import Outcome
 from domain.services.task_patch import DueDraft, Place, TaskPatch
 from domain.tasks import DEPTH_MAX, DESCRIPTION_MAX_CHARS, SUBTREE_MAX, SUBTREE_MAX_BYTES
+from domain.text import sort_key
 from domain.workspaces import Role
 from tests.worlds import World
 
@@ -63,31 +64,38 @@ async def test_one_flipped_bit_breaks_the_chain(world: World) -> None:
 
 
 async def test_every_change_leads_from_the_state_before_to_the_state_after(world: World) -> None:
-    await busy(world, random.Random(7), turns=300)
+    await busy(world, random.Random(7), turns=400)
 
-    states: dict[UUID, dict[str, object]] = {}
+    states: dict[UUID, dict[str, Any]] = {}
+    kinds = set()
     for row in await world.log():
         subject, after = row["subject"], orjson.loads(row["payload"])
         before = states.get(subject, {})
-        patched = {**before, **{name: after.get(name) for name in row["fields"]}}
-        if row["kind"].endswith((".created", ".added")):
-            patched = after
-        moving = {"version", "updated_at"} | {"category", "tags"}
-        assert less(patched, moving) == less(after, moving), row["kind"]
-        for name, was in orjson.loads(row["before"]).items():
-            if name not in moving:
-                assert before[name] == was, (row["kind"], name)
+        kinds.add(row["kind"])
+        if not row["kind"].endswith((".created", ".added")):
+            patched = {**before, **{name: after[name] for name in row["fields"]}}
+            if "version" in before:
+                patched |= {"version": before["version"] + 1, "updated_at": row["at"]}
+            assert patched == after, row["kind"]
+            was = {name: before[name] for name in row["fields"]}
+            assert less(orjson.loads(row["before"]), {"id"}) == was, row["kind"]
         states[subject] = after
+        follow(states, row["kind"], after)
 
-    stored = await world.lanes.fetch("SELECT id, title, version, status FROM task")
+    assert kinds >= {
+        *(f"task.{done}" for done in ("created", "updated", "completed", "deleted", "restored")),
+        *(f"{kind}.{done}" for kind in ("tag", "category") for done in ("updated", "deleted")),
+    }
+    stored = await world.lanes.fetch("SELECT * FROM task")
     assert len(stored) > 20
     for row in stored:
         state = states[row["id"]]
-        assert (row["title"], row["version"], row["status"]) == (
-            state["title"],
-            state["version"],
-            state["status"],
-        )
+        for name in ("title", "description", "status", "position", "version"):
+            assert row[name] == state[name], name
+        assert row["tag_ids"] == sorted(UUID(tag["id"]) for tag in state["tags"])
+        for name in ("category", "assignee", "parent"):
+            assert row[f"{name}_id"] == (state[name] and UUID(state[name]["id"])), name
+        assert (row["deleted_at"] is None) == (state["deleted_at"] is None)
 
 
 async def test_a_repeat_answers_with_the_change_made_then(world: World) -> None:
@@ -494,8 +502,11 @@ async def test_a_deleted_label_leaves_its_tasks_by_one_change(world: World) -> N
 
     row = await world.lanes.fetchrow("SELECT * FROM task WHERE id = $1", task)
     assert row is not None
-    assert (row["tag_ids"], row["category_id"], row["version"]) == ([], None, 1)
+    # A task's version tells of every change of what it has; updated_at of its own changes.
+    assert (row["tag_ids"], row["category_id"], row["version"]) == ([], None, 3)
     assert await world.head() == head + 2
+    stale = world.tasks.update(world.command(), task, TaskPatch(title="x"), 1)
+    assert await refused(stale) is Code.STALE_VERSION
 
 
 async def test_names_are_unique_whatever_their_case(world: World) -> None:
@@ -718,10 +729,8 @@ async def many_below(world: World, top: TaskId, count: int, description: str = "
 
 async def busy(world: World, chance: random.Random, *, turns: int) -> None:
     """Makes random mutations, refused ones among them."""
-    tags = [
-        TagId((await world.labels.create(*label(world, "tag", f"tag {n}"))).subject)
-        for n in range(4)
-    ]
+    tags = [TagId(await named(world, "tag", f"tag {n}")) for n in range(4)]
+    categories = [CategoryId(await named(world, "category", f"category {n}")) for n in range(3)]
     tasks = [await world.task("first")]
 
     def patch() -> TaskPatch:
@@ -730,6 +739,7 @@ async def busy(world: World, chance: random.Random, *, turns: int) -> None:
             lambda: {"description": "d" * chance.randrange(3)},
             lambda: {"tags": frozenset(chance.sample(tags, chance.randrange(3)))},
             lambda: {"add_tags": frozenset([chance.choice(tags)])},
+            lambda: {"category": chance.choice([None, *categories])},
             lambda: {"parent": chance.choice([None, *tasks])},
             lambda: {"assignee": chance.choice([None, world.ada])},
             lambda: {"due": chance.choice([None, DueDraft(day=date(2027, 1, 1))])},
@@ -754,7 +764,45 @@ async def busy(world: World, chance: random.Random, *, turns: int) -> None:
     for _ in range(turns):
         if chance.random() < 0.15:
             tasks.append(await world.task(f"task {len(tasks)}"))
+        if chance.random() < 0.05:
+            await relabel(world, chance, "tag", tags)
+            await relabel(world, chance, "category", categories)
         await refused(turn(chance.choice(tasks)))
+
+
+async def relabel(world: World, chance: random.Random, kind: Kind, labels: list[Any]) -> None:
+    """Renames one of the labels, or deletes it and puts another in its place."""
+    at = chance.randrange(len(labels))
+    name = f"{kind} {chance.randrange(10**6)}"
+    if chance.random() < 0.7:
+        given = LabelPatch(name=name, given=frozenset(["name"]))
+        await world.labels.update(world.command(), kind, labels[at], given)
+    else:
+        await world.labels.delete(world.command(), kind, labels[at])
+        labels[at] = await named(world, kind, name)
+
+
+async def named(world: World, kind: Kind, name: str) -> UUID:
+    return (await world.labels.create(*label(world, kind, name))).subject
+
+
+def follow(states: dict[UUID, dict[str, Any]], kind: str, label: dict[str, Any]) -> None:
+    """Does to the tasks what one change of a label means for them, as the schema tells clients."""
+    if kind not in {"tag.updated", "tag.deleted", "category.updated", "category.deleted"}:
+        return
+    gone = kind.endswith(".deleted")
+    for task in states.values():
+        tags, category = task.get("tags") or [], task.get("category")
+        shown = [tag["id"] for tag in tags] + ([category["id"]] if category else [])
+        if "version" not in task or label["id"] not in shown:
+            continue
+        if kind.startswith("category."):
+            task["category"] = None if gone else label
+        else:
+            others = [tag for tag in tags if tag["id"] != label["id"]]
+            tags = others if gone else [*others, label]
+            task["tags"] = sorted(tags, key=lambda tag: (sort_key(tag["name"]), tag["id"]))
+        task["version"] += gone
 
 
 def less(state: dict[str, object], names: set[str]) -> dict[str, object]:

@@ -121,13 +121,15 @@ BEGIN
         FROM jsonb_populate_recordset(NULL::tag, p->'tags') AS l
         WHERE tag.id = l.id AND tag.workspace_id = w;
     END IF;
+    -- One change of the label, however many tasks had it; each of them has a new version all the same.
     IF p ? 'category_gone' THEN
-        UPDATE task SET category_id = NULL
+        UPDATE task SET category_id = NULL, version = version + 1
         WHERE workspace_id = w AND category_id = (p->>'category_gone')::uuid;
         DELETE FROM category WHERE workspace_id = w AND id = (p->>'category_gone')::uuid;
     END IF;
     IF p ? 'tag_gone' THEN
-        UPDATE task SET tag_ids = array_remove(tag_ids, (p->>'tag_gone')::uuid)
+        UPDATE task SET tag_ids = array_remove(tag_ids, (p->>'tag_gone')::uuid),
+            version = version + 1
         WHERE workspace_id = w AND tag_ids @> ARRAY[(p->>'tag_gone')::uuid];
         DELETE FROM tag WHERE workspace_id = w AND id = (p->>'tag_gone')::uuid;
     END IF;
