@@ -19,7 +19,7 @@ KEY_MAX_CHARS = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What shall be written, and the subject's state after it; None where it is then gone."""
+    """What shall be written, and the subject's state after it."""
 
     writes: Writes
     state: State

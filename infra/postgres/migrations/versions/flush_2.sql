@@ -5,7 +5,7 @@
 -- is locked, the checks see what the last holder of that lock committed: a single statement of many
 -- CTEs would see the snapshot from before its wait.
 --
--- Locks come in one order: new ids by number, the workspace's row, its tasks.
+-- Locks come in one order: new ids by their hash, the workspace's row, its tasks.
 --
 -- What is not to be done is not in the argument, and costs nothing.
 --
@@ -82,13 +82,16 @@ BEGIN
         END IF;
     END IF;
 
-    IF p ? 'claims' AND EXISTS (
-        SELECT FROM jsonb_to_recordset(p->'claims') AS c(task uuid, low text, high text, beside text)
-        WHERE EXISTS (
-            SELECT FROM task WHERE workspace_id = w AND deleted_at IS NULL AND id <> c.task
-                AND position BETWEEN c.low AND c.high AND position IS DISTINCT FROM c.beside)
-    ) THEN
-        RAISE EXCEPTION 'a place in workspace % is taken', w USING ERRCODE = 'CA001';
+    IF p ? 'claims' THEN
+        IF EXISTS (
+            SELECT FROM jsonb_to_recordset(p->'claims') AS c(
+                task uuid, low text, high text, beside text)
+            WHERE EXISTS (
+                SELECT FROM task WHERE workspace_id = w AND deleted_at IS NULL AND id <> c.task
+                    AND position BETWEEN c.low AND c.high AND position IS DISTINCT FROM c.beside)
+        ) THEN
+            RAISE EXCEPTION 'a place in workspace % is taken', w USING ERRCODE = 'CA001';
+        END IF;
     END IF;
 
     IF p ? 'members' THEN
@@ -121,7 +124,7 @@ BEGIN
         FROM jsonb_populate_recordset(NULL::tag, p->'tags') AS l
         WHERE tag.id = l.id AND tag.workspace_id = w;
     END IF;
-    -- One change of the label, however many tasks had it; each of them has a new version all the same.
+    -- One change of the label, however many tasks had it; each of them has a new version even so.
     IF p ? 'category_gone' THEN
         UPDATE task SET category_id = NULL, version = version + 1
         WHERE workspace_id = w AND category_id = (p->>'category_gone')::uuid;
