@@ -53,18 +53,16 @@ class WorkspaceService:
             Refused: INVALID, CONFLICT (the id is taken), LIMIT_EXCEEDED.
         """
         new = WorkspaceId(id or self._new_id())
-        title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
+            title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
             if seen.founded_count >= FOUNDED_MAX:
                 raise over_limit(f"One founds at most {FOUNDED_MAX} workspaces.")
             workspace = Workspace(id=new, name=title, created_at=at)
             writes = founded(workspace, seen.actor, MemberId(self._new_id()))
             return Decision(writes=writes, state=workspaces.workspace_state(workspace))
 
-        return await self._mutations.run(command, Needs(new_id=new), decide)
+        return await self._mutations.run(command, Needs(), decide)
 
     async def add_member(
         self, command: Command, workspace: WorkspaceId, email_key: str, role: Role
@@ -138,7 +136,8 @@ class WorkspaceService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, users=(user,), owners=True)
+        leaving = user == command.actor
+        needs = Needs(workspace=workspace, users=(user,), owners=True, leaving=leaving)
         return await self._mutations.run(command, needs, decide)
 
 

@@ -213,6 +213,7 @@ change = Table(
 Index("change_subject_idx", change.c.subject, change.c.seq)
 
 # What a mutation with an idempotency key did: a repeat answers with the subject's state then.
+# The log has it, but for a mutation that changed nothing: its answer is in `state`.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -224,6 +225,7 @@ idempotency = Table(
     Column("seq", BigInteger, nullable=False),
     Column("subject", Uuid, nullable=False),
     Column("at", INSTANT, nullable=False),
+    Column("state", Text),
 )
 Index(None, idempotency.c.at)
 

@@ -6,8 +6,8 @@ Adds columns that may be null, as the previous release leaves them, and an index
 import sqlalchemy as sa
 from alembic import op
 
-revision = "202611250900"
-down_revision = "202611240900"
+revision = "202611241100"
+down_revision = "202611241000"
 
 
 def upgrade() -> None:
