@@ -1,19 +1,26 @@
 """The daily clean-up on a real PostgreSQL: what stays, what goes, and what followers see of it."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
+from pydantic import SecretStr
 
 import workers.cleanup
-from carillon import cleanup
+from carillon import cleanup, compose
+from carillon.database import Database
+from carillon.relay import relay
 from carillon.settings import Settings
 from domain.access import Viewer
 from domain.errors import Code, Unavailable
@@ -33,7 +40,9 @@ from infra.postgres.tail import PostgresTail
 from resolvers.hub import Hub
 from tests.live import Reader, TextStream, eventually
 from tests.worlds import AT, World, refused
+from workers.app import TOKEN_HEADER
 from workers.cleanup import LEASE, Cleanup, Purge
+from workers.timer import Timing
 
 DAY = timedelta(days=1)
 # Nothing of the environment, and all keep times as they are by default.
@@ -638,3 +647,88 @@ async def test_people_work_on_while_the_clean_up_runs(desk: Desk) -> None:
     assert removed is not None
     assert removed["trash"] == 60
     assert await desk.is_sound()
+
+
+# Ways to run it
+
+
+async def test_a_tick_at_the_relay_cleans_up_and_answers_200(desk: Desk) -> None:
+    settings = long_ago(desk)
+    await desk.deleted("old")
+    found = Database(url=desk.url, direct_url=None)
+    async with relay(settings, found) as application:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://relay") as http:
+            refused = await http.post("/daily-cleanup")
+            assert (refused.status_code, await desk.titles()) == (403, {"old"})
+
+            answer = await http.post("/daily-cleanup", headers={TOKEN_HEADER: "of the sidecar"})
+
+    assert (answer.status_code, await desk.titles()) == (200, set())
+
+
+async def test_serve_cleans_up_by_a_timer_unless_there_is_a_sidecar(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "TIMING", Timing(first_s=0.01, period_s=60.0))
+    settings = long_ago(desk)
+    found = Database(url=desk.url, direct_url=None)
+    await desk.deleted("old")
+    ran = "SELECT count(*) FROM change WHERE kind = 'task.purged'"
+
+    async with compose.application(settings, found):
+        # As long as the timer needs many times over.
+        await asyncio.sleep(0.5)
+        assert await desk.value(ran) == 0
+    async with compose.application(settings.model_copy(update={"dapr_url": None}), found):
+        async with asyncio.timeout(10):
+            while not await desk.value(ran):
+                await asyncio.sleep(0.01)
+
+    assert await desk.titles() == set()
+
+
+async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
+    long_ago(desk)
+    await desk.value("UPDATE change SET at = '2020-01-01T00:00:00+00:00'")
+    await desk.deleted("old", key="the key of a test")
+
+    async def run() -> tuple[int | None, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(Path(sys.executable).with_name("carillon"), "cleanup"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.defpath, "CARILLON_DATABASE_URL": desk.url},
+        )
+        out, error = await process.communicate()
+        return process.returncode, out.decode(), error.decode()
+
+    await PostgresLeases(desk.lanes).hold([LEASE], uuid4(), 60)
+    elsewhere = "carillon: Another process is cleaning up at the moment.\n"
+    assert await run() == (1, "", elsewhere)
+    assert await desk.titles() == {"old"}
+
+    await desk.value("DELETE FROM lease")
+    code, out, error = await run()
+
+    assert (code, error) == (0, "")
+    assert out.splitlines() == [
+        "idempotency_keys: 1 removed",
+        "workspace_log: 4 removed",
+        "user_log: 0 removed",
+        "sessions: 0 removed",
+        "state: 0 removed",
+        "leases: 0 removed",
+        "trash: 1 removed",
+    ]
+
+
+def long_ago(desk: Desk) -> Settings:
+    """Sets the world's clock so far back that all of it is past its time today."""
+    desk.clock.at = datetime.now(UTC) - 1_000 * DAY
+    return Settings(
+        database_url=SecretStr(desk.url),
+        token_secret=SecretStr("s" * 32),
+        dapr_url="http://127.0.0.1:9",
+        app_api_token=SecretStr("of the sidecar"),
+    )
