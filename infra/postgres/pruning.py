@@ -62,14 +62,14 @@ _DELETE = """
 WITH past AS (
     SELECT seq, sum(octet_length(before) + octet_length(payload)) OVER (ORDER BY seq)
         - octet_length(before) - octet_length(payload) AS earlier
-    FROM (SELECT seq, before, payload FROM change WHERE stream = $1 AND seq <= $2
-          ORDER BY seq LIMIT $3) AS oldest
+    FROM (SELECT seq, before, payload FROM change
+          WHERE stream = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4) AS oldest
 ), gone AS (
     DELETE FROM change WHERE stream = $1
-        AND seq = ANY (ARRAY(SELECT seq FROM past WHERE earlier < $4))
-    RETURNING 1
+        AND seq = ANY (ARRAY(SELECT seq FROM past WHERE earlier < $5))
+    RETURNING seq
 )
-SELECT count(*) FROM gone"""
+SELECT count(*) AS count, max(seq) AS last FROM gone"""
 _KINDS: Final = {Streams.WORKSPACES: "workspace_log", Streams.USERS: "user_log"}
 
 
@@ -113,11 +113,19 @@ class LogPruning:
 
     async def _prune(self, stream: asyncpg.Record, before: datetime) -> AsyncGenerator[int]:
         key, reach, floor = stream["id"], stream["reach"], stream["floor"]
+        # Not from the beginning each time: until a vacuum the index still has what is gone.
+        gone = 0
         while floor is not None:
-            while count := await self._statements.fetchval(
-                _DELETE, key, floor, BATCH_MAX_CHANGES, BATCH_MAX_BYTES
-            ):
-                yield count
+            while (batch := await self._delete(key, gone, floor)) is not None:
+                gone = batch["last"]
+                yield batch["count"]
             floor = await self._statements.fetchval(
                 self._move, key, floor, reach, before, BATCH_MAX_CHANGES
             )
+
+    async def _delete(self, stream: UUID, after: int, floor: int) -> asyncpg.Record | None:
+        """Deletes the next batch; None where there is nothing left at or below the floor."""
+        row = await self._statements.fetchrow(
+            _DELETE, stream, after, floor, BATCH_MAX_CHANGES, BATCH_MAX_BYTES
+        )
+        return row if row is not None and row["count"] else None

@@ -541,6 +541,10 @@ class Dying(Through):
         await self._step()
         return await super().fetchval(sql, *args)
 
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        await self._step()
+        return await super().fetchrow(sql, *args)
+
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         await self._step()
         return await super().fetch(sql, *args)
