@@ -586,6 +586,17 @@ async def test_a_crash_between_any_two_statements_loses_nothing_and_the_next_run
     assert await desk.is_sound()
 
 
+async def test_rows_that_a_crash_left_below_the_floor_go_with_the_next_run(desk: Desk) -> None:
+    await desk.task("milk")
+    head = await desk.world.head()
+    await desk.value("UPDATE workspace SET floor = head, floor_hash = head_hash")
+    assert await desk.is_sound()
+
+    assert await desk.run(day=0) == {"workspace_log": head}
+
+    assert (await desk.seqs(), await desk.floor()) == ([], head)
+
+
 async def test_of_two_at_once_one_does_it_and_the_other_leaves_it_to_that_one(desk: Desk) -> None:
     for number in range(5):
         await desk.deleted(str(number), key=f"the key of number {number}")
