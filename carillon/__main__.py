@@ -53,6 +53,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
     _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
+    _data_dir(_command(commands, "cleanup", "Remove what is past its time, now", _cleanup))
     _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
@@ -157,6 +158,12 @@ def _doctor(given: argparse.Namespace, _since: float) -> int:
     from carillon import doctor  # noqa: PLC0415 - see _serve
 
     return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
+
+
+def _cleanup(given: argparse.Namespace, _since: float) -> int:
+    from carillon import cleanup  # noqa: PLC0415 - see _serve
+
+    return _telling(lambda: asyncio.run(cleanup.command(_settings_of(given))))
 
 
 def _redrive(given: argparse.Namespace, _since: float) -> int:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from carillon import telemetry
 from carillon.api import Api, page
 from carillon.brokers import brokers_of
+from carillon.cleanup import TIMING, clean
 from carillon.database import Database
 from carillon.graphql import build
 from carillon.running import readiness, running
@@ -51,6 +52,7 @@ from resolvers.streams import Authenticate
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
 from workers.routes import STATE_STORE
+from workers.timer import ticking
 
 # Reads and writes go on lanes of their own, so that waits for locks starve no read. The embedded
 # server allows 60 connections.
@@ -185,7 +187,10 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             ready=check,
             metrics=telemetry.metrics,
         )
-        await stack.enter_async_context(running(*events.works(), poll.run(sockets)))
+        works = [*events.works(), poll.run(sockets)]
+        if settings.dapr_url is None:
+            works.append(ticking("daily-cleanup", lambda: clean(settings, found), TIMING))
+        await stack.enter_async_context(running(*works))
         try:
             yield Application(api, sockets)
         finally:

@@ -135,6 +135,36 @@ class Settings(BaseSettings):
         default=100, ge=1, description="Open live connections of one person to this process."
     )
 
+    keep_trash_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days a deleted task can be restored; then it is purged. A month covers a"
+        " holiday.",
+    )
+    keep_log_days: int = Field(
+        default=365,
+        ge=1,
+        le=36_500,
+        description="Days the log reaches back, for the audit trail and for clients that were away:"
+        " one that was away longer reads everything again. What a consumer has not had stays.",
+    )
+    keep_idempotency_keys_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days in which a mutation that is sent again answers with what it did. Clients"
+        " that were offline repeat late; answers are read from the log, so not above"
+        " `CARILLON_KEEP_LOG_DAYS`.",
+    )
+    keep_sessions_days: int = Field(
+        default=7,
+        # An access token lives for a day at most, and must be known as revoked until then.
+        ge=2,
+        le=36_500,
+        description="Days an ended session stays, to be looked into; its tokens are refused.",
+    )
+
     dapr_url: str | None = Field(
         default=None,
         description="HTTP address of this process's Dapr sidecar, as `http://127.0.0.1:3500`. Set:"
@@ -218,6 +248,8 @@ class Settings(BaseSettings):
             raise ValueError("CARILLON_DATABASE_DIRECT_URL and _POOLER need CARILLON_DATABASE_URL")
         if self.secret_store is not None and self.dapr_url is None:
             raise ValueError("CARILLON_SECRET_STORE needs CARILLON_DAPR_URL")
+        if self.keep_idempotency_keys_days > self.keep_log_days:
+            raise ValueError("CARILLON_KEEP_IDEMPOTENCY_KEYS_DAYS is more than _KEEP_LOG_DAYS")
         return self
 
     def with_secrets(self, found: Mapping[str, str]) -> "Settings":

@@ -68,7 +68,11 @@ def _deepen(
     states: Sequence[State],
     answers: Sequence[dict[str, Any]],
 ) -> None:
-    """Puts in what is there by now; what is gone stays as the change shows it."""
+    """Puts in what is there by now; who is gone stays as the change shows them.
+
+    A purged task does not: the lists below a task are never null, so it is null as a whole.
+    """
     for state, answer in zip(states, answers, strict=True):
         if _wanted(field, state):
-            answer[field.key] = found.get(state[field.attribute]["id"], answer[field.key])
+            shown = None if field.attribute == "task" else answer[field.key]
+            answer[field.key] = found.get(state[field.attribute]["id"], shown)

@@ -70,6 +70,8 @@ Index(
     unique=True,
 )
 Index(None, session.c.user_id)
+# Revoked or expired, whichever came first: what the clean-up asks for.
+Index("session_ended_idx", func.least(session.c.revoked_at, session.c.expires_at))
 Index(
     "session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL")
 )

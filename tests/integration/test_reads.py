@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import pytest
 
+from carillon.cleanup import purges
 from carillon.graphql import build
+from carillon.settings import Settings
 from domain.access import Viewer
 from domain.ids import SessionId, UserId, WorkspaceId
 from domain.messages import CaughtUp, ResyncReason, ResyncRequired
@@ -119,6 +121,30 @@ async def test_a_member_who_is_gone_stays_as_the_log_shows_them(setting: Setting
 
     bob = {"role": "MEMBER", "user": {"name": "Bob", "email": None}}
     assert data["changes"]["nodes"] == [{"kind": "member.removed", "member": bob}]
+
+
+async def test_the_log_shows_a_purged_task_as_it_was_and_then_none(setting: Setting) -> None:
+    world, settings = setting.world, Settings(keep_trash_days=1)
+    head = await world.head()
+    task = await world.task("milk")
+    await world.tasks.delete(world.command(), task, None)
+    await world.lanes.fetch("UPDATE task SET deleted_at = '2026-01-01Z' WHERE id = $1", task)
+    trash = purges(settings, world.lanes)[-1]
+    assert [count async for count in trash.batches(datetime.now(UTC))] == [0, 1]
+    query = """query ($w: ID!, $a: Sequence!) {{ changes(workspaceId: $w, after: $a) {{ nodes {{
+        kind subjectId task {{ title {below} }} }} }} }}"""
+
+    async def seen(below: str) -> list[Any]:
+        asked = query.format(below=below)
+        data = await setting.ask(asked, w=str(world.home), a=str(head))
+        assert {node["subjectId"] for node in data["changes"]["nodes"]} == {str(task)}
+        return [(node["kind"], node["task"]) for node in data["changes"]["nodes"]]
+
+    milk = {"title": "milk"}
+    kinds = ("task.created", "task.deleted", "task.purged")
+    assert await seen("") == list(zip(kinds, (milk, milk, None), strict=True))
+    # What lies below it is read as it is now, and there is nothing any more.
+    assert await seen("subtasks { totalCount }") == [(kind, None) for kind in kinds]
 
 
 @pytest.mark.parametrize(
