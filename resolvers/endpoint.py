@@ -82,11 +82,11 @@ class HttpEndpoint:
         try:
             payload = await self._payload(scope, receive, headers, media)
             caller = await self._caller(scope, headers)
+            only_reads = scope["method"] == "GET"
             if media == EVENTS:
-                opened = await self._operations.subscribe(caller, payload)
+                opened = await self._operations.subscribe(caller, payload, only_reads=only_reads)
                 await self._events(scope, receive, send, opened, caller.viewer)
                 return
-            only_reads = scope["method"] == "GET"
             body = await self._operations.execute(caller, payload, only_reads=only_reads)
             await _respond(send, 200, media, body)
         except Rejected as rejected:

@@ -50,7 +50,7 @@ class Caller:
 
 
 class NotByGet(Exception):
-    """The operation is no query, and came by a method that may only read."""
+    """The operation does more than read, and came by a method that may only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,18 @@ class Operations:
             raise _rejected(caller, GraphQLError(message))
         return await self._run(caller, _work(caller, operation, inputs))
 
-    async def subscribe(self, caller: Caller, payload: Mapping[str, Any]) -> Opened:
-        """Returns a subscription's stream, another operation's response, or what is wrong."""
+    async def subscribe(
+        self, caller: Caller, payload: Mapping[str, Any], *, only_reads: bool = False
+    ) -> Opened:
+        """Returns a subscription's stream, another operation's response, or what is wrong.
+
+        Raises:
+            NotByGet: `only_reads`, and it is a mutation.
+        """
         try:
             operation, inputs = await self._operation(caller, payload)
+            if only_reads and operation.kind is OperationType.MUTATION:
+                raise NotByGet
             work = _work(caller, operation, inputs)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return _stream(caller, work)

@@ -208,6 +208,31 @@ async def test_get_is_for_queries(http: httpx.AsyncClient, query: str, status: i
         assert answer.json()["data"] == ADA
 
 
+@pytest.mark.parametrize("accept", [JSON, RESPONSE, EVENTS])
+async def test_get_changes_nothing_whatever_it_accepts(
+    http: httpx.AsyncClient, world: World, accept: str
+) -> None:
+    mutation = f"""mutation {{ tagCreate(workspaceId: "{world.home}",
+        input: {{name: "by GET", colour: "#ffffff"}}) {{ tag {{ id }} }} }}"""
+    head = await world.head()
+
+    answer = await http.get("/graphql", params={"query": mutation}, headers={"Accept": accept})
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert _codes(answer) == ["MALFORMED"]
+    assert await world.head() == head
+
+
+async def test_get_may_open_a_stream(http: httpx.AsyncClient, world: World) -> None:
+    query = f'subscription {{ changes(workspaceId: "{world.home}") {{ seq }} }}'
+
+    answer = await http.get("/graphql", params={"query": query}, headers={"Accept": EVENTS})
+
+    assert answer.status_code == 200
+    assert "ChangeStream" in answer.text
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 async def test_other_methods_are_refused(http: httpx.AsyncClient, method: str) -> None:
     answer = await http.request(method, "/graphql")
