@@ -150,7 +150,7 @@ class _Run:
             self._server.should_exit = True
 
 
-_SOON = {"Retry-After": "1"}
+_SOON = {"Retry-After": "1", "X-Content-Type-Options": "nosniff"}
 
 
 class _Door:

@@ -117,10 +117,10 @@ class Settings(BaseSettings):
         description="Seconds that requests in flight get to finish after SIGTERM.",
     )
     body_max_bytes: int = Field(
-        default=524_288,
+        default=1_572_864,
         ge=1_024,
         description="Bytes of the largest request body or websocket message. A task's longest"
-        " description takes 400 kB.",
+        " description takes 400 kB, and 1.2 MB from a client that escapes all but ASCII.",
     )
     sockets_max: int = Field(
         default=10_000,

@@ -248,6 +248,7 @@ async def _respond(
         (b"content-length", b"%d" % len(body)),
         # What is visible depends on who asks.
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
         *(extra or ()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -20,6 +20,7 @@ HEARTBEAT_S = 15.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
     # nginx would hold the events back.
     (b"x-accel-buffering", b"no"),
 ]

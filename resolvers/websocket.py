@@ -37,9 +37,9 @@ class SocketLimits:
 
     # A slow network's TLS and a busy browser's start; an idle socket costs us little.
     init_wait_s: float = 10.0
-    # A task's largest description (100,000 characters, 400 kB) fits, as it does in a POST. Give it
-    # to the server as well (`ws_max_size`), which then refuses sooner.
-    message_max_bytes: int = 524_288
+    # A task's longest description fits, as it does in a POST, also where a client escapes each of
+    # its 100,000 characters in 12. Give it to the server too (`ws_max_size`), which refuses sooner.
+    message_max_bytes: int = 1_572_864
     # Clients use UUIDs, ULIDs or counters.
     id_max_chars: int = 128
     # Live fields of one page. One more gets an error; the others go on.
@@ -184,7 +184,8 @@ class Socket:
         """See `Connection.shut`."""
         if not self._is_shut:
             self._stop()
-            short = reason.encode()[:REASON_MAX_BYTES].decode(errors="ignore")
+            # A reason may quote what the client sent, lone surrogates too.
+            short = reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
             self._out.shut(code, short)
 
     def release(self, id: str, operation: Operation) -> bool:

@@ -163,6 +163,29 @@ async def test_a_bad_field_is_named_by_its_path(
     assert [error["field"] for error in payload["userErrors"]] == [path]
 
 
+@pytest.mark.parametrize("character", ["é", "\N{PARTY POPPER}", "\x01"])
+async def test_the_longest_description_fits_however_a_client_escapes_it(
+    ada: Person, character: str
+) -> None:
+    longest = character * 100_000
+    query = """mutation ($w: ID!, $d: String!) { taskCreate(workspaceId: $w,
+        input: {title: "long", description: $d}) { userErrors { code } task { description } } }"""
+    payload = {"query": query, "variables": {"w": ada.workspace, "d": longest}}
+
+    by_http = await ada.http.post(
+        f"{ada.url}/graphql",
+        content=json.dumps(payload),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {ada.token}"},
+    )
+    async with ada.socket() as socket:
+        await socket.say(type="subscribe", id="1", payload=payload)
+        by_socket = await socket.hear()
+
+    made = {"taskCreate": {"userErrors": [], "task": {"description": longest}}}
+    assert by_http.json()["data"] == made
+    assert by_socket["payload"]["data"] == made
+
+
 @pytest.mark.parametrize(
     "headers, body, status",
     [

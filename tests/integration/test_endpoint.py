@@ -98,6 +98,7 @@ async def test_an_answer_has_the_media_type_asked_for(http: httpx.AsyncClient, a
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{accept}; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.json() == {"data": ADA, "extensions": {"cost": 1}}
 
 
@@ -163,6 +164,7 @@ async def test_what_is_no_graphql_request_is_refused_by_its_status(
 
     assert answer.status_code == status
     assert _codes(answer) == ["LIMIT_EXCEEDED" if status == 413 else "MALFORMED"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_nulls_for_what_may_be_left_out_are_fine(http: httpx.AsyncClient) -> None:

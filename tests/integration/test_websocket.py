@@ -211,6 +211,14 @@ async def test_an_id_in_use_is_not_given_twice(service: Service) -> None:
         assert await closed(socket) == (4409, "Subscriber for a already exists")
 
 
+async def test_a_strange_id_in_use_is_not_given_twice_either(service: Service) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        await subscribe(socket, "\ud800", "slow")
+        await subscribe(socket, "\ud800", "slow")
+        assert await closed(socket) == (4409, "Subscriber for ? already exists")
+
+
 async def test_an_id_may_be_used_again_after_completion(service: Service) -> None:
     async with service.open() as socket:
         await init(socket)
