@@ -21,11 +21,12 @@ REACH_POLL_FIRST_S = 0.01
 REACH_POLL_LAST_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RootReads:
     """Reads for one request.
 
-    `refused` says why a token that came with it was not good.
+    `refused` says why a token that came with it was not good. All of its roots together wait at
+    most `reach_wait_s` for what `atLeast` asks.
     """
 
     reader: Reader
@@ -33,6 +34,7 @@ class RootReads:
     refused: Unauthenticated | None
     pages: Sequence[Page]
     reach_wait_s: float
+    _give_up_at: float | None = None
 
     async def answer(self, asked: Asked) -> bytes:
         """Returns the JSON text of a root's answer.
@@ -75,10 +77,12 @@ class RootReads:
     async def _reached(self, viewer: UserId, read: Row) -> None:
         if getattr(read, "at_least", None) is None:
             return
-        deadline = asyncio.get_running_loop().time() + self.reach_wait_s
+        clock = asyncio.get_running_loop().time
+        if self._give_up_at is None:
+            self._give_up_at = clock() + self.reach_wait_s
         wait = REACH_POLL_FIRST_S
         while not await self.reader.has_reached(viewer, read):
-            if asyncio.get_running_loop().time() > deadline:
+            if clock() > self._give_up_at:
                 raise Unavailable("The workspace has not come to `atLeast` yet; try again.")
             await asyncio.sleep(wait)
             wait = min(REACH_POLL_LAST_S, wait * 2)

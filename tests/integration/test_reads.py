@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from resolvers.streams import Stream
 from schema.context import UseCases
 from tests.worlds import World
 
+REACH_WAIT_S = 1.0
 LATER = datetime.now(UTC) + timedelta(hours=1)
 
 
@@ -71,7 +73,7 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
             reader,
             cast("UseCases", None),
             PersistedQueries(PostgresStateStore(lanes)),
-            reach_wait_s=1.0,
+            reach_wait_s=REACH_WAIT_S,
         )
         yield Setting(world, reader, operations, bob, log)
 
@@ -187,6 +189,18 @@ async def test_at_least_gives_up_in_time_and_leaves_the_neighbours(
     assert answer["data"] == {"a": None, "b": {"id": ids["t"]}, "c": {"id": ids["w"]}}
     assert [e["extensions"]["code"] for e in answer["errors"]] == ["UNAVAILABLE"]
     assert answer["errors"][0]["path"] == ["a"]
+
+
+async def test_all_roots_of_a_request_wait_as_long_as_one(setting: Setting) -> None:
+    far = " ".join(f'a{n}: workspace(id: $w, atLeast: "999") {{ id }}' for n in range(6))
+    query = f"query ($w: ID!) {{ {far} b: workspace(id: $w) {{ id }} }}"
+    began = time.monotonic()
+
+    answer = await setting.send(query, w=str(setting.world.home))
+
+    assert time.monotonic() - began < 2 * REACH_WAIT_S
+    assert [e["extensions"]["code"] for e in answer["errors"]] == ["UNAVAILABLE"] * 6
+    assert answer["data"]["b"] == {"id": str(setting.world.home)}
 
 
 async def test_a_stranger_is_not_kept_waiting_for_what_they_cannot_see(setting: Setting) -> None:
