@@ -21,6 +21,7 @@ from domain.access import Viewer
 from infra.wire import Wire
 from resolvers.batches import text_frame
 from resolvers.hub import Hub
+from resolvers.origins import Origins
 from resolvers.sockets import Limits, Sockets
 from resolvers.streams import Opened
 from resolvers.websocket import WebSocketEndpoint
@@ -131,7 +132,10 @@ class Bench:
     async def run(self) -> None:
         """Serves, waits for the clients, measures, prints."""
         endpoint = WebSocketEndpoint(
-            sockets=self.open, authenticate=self.authenticate, subscribe=self.subscribe
+            sockets=self.open,
+            authenticate=self.authenticate,
+            subscribe=self.subscribe,
+            origins=Origins(()),
         )
         options = {"ws": PROTOCOLS[self.name], "ws_ping_interval": None, "backlog": 2_048}
         async with served(endpoint, **options) as server:

@@ -86,7 +86,7 @@ class Api:
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers a browser's GET of /graphql with the playground, or says how to build it."""
     index = PLAYGROUND / "index.html"
-    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept, Origin"}
     response: Response
     if index.is_file():
         response = FileResponse(index, headers=headers)

@@ -10,7 +10,7 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from carillon import telemetry
-from carillon.api import Api, page
+from carillon.api import Api, Ready, page
 from carillon.database import Database
 from carillon.graphql import build
 from carillon.running import readiness, running
@@ -44,6 +44,7 @@ from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
+from resolvers.origins import CrossOrigin, Origins
 from resolvers.persisted import PersistedQueries
 from resolvers.sockets import Limits, Sockets
 from resolvers.sse import ServerSentEvents
@@ -173,18 +174,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 return "The topics are not being read yet."
             return await ready()
 
-        api = Api(
-            graphql=HttpEndpoint(
-                operations=operations,
-                authenticate=authenticate,
-                events=ServerSentEvents(sockets),
-                page=page,
-                body_max_bytes=settings.body_max_bytes,
-            ),
-            sockets=_websocket(settings, sockets, authenticate, operations),
-            ready=check,
-            metrics=telemetry.metrics,
-        )
+        api = _api(settings, sockets, authenticate, operations, check)
         await stack.enter_async_context(running(*events.works(), poll.run(sockets)))
         try:
             yield Application(api, sockets)
@@ -220,15 +210,32 @@ def _state(to: _Connections) -> StateStore:
     return DaprStateStore(to.sidecar, STATE_STORE)
 
 
-def _websocket(
-    settings: Settings, sockets: Sockets, authenticate: Authenticate, operations: Operations
-) -> WebSocketEndpoint:
-    return WebSocketEndpoint(
-        sockets=sockets,
+def _api(
+    settings: Settings,
+    sockets: Sockets,
+    authenticate: Authenticate,
+    operations: Operations,
+    ready: Ready,
+) -> Api:
+    origins = Origins(settings.allowed_origins)
+    endpoint = HttpEndpoint(
+        operations=operations,
         authenticate=authenticate,
-        subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
-        allowed_origins=settings.allowed_origins,
-        limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        events=ServerSentEvents(sockets),
+        page=page,
+        body_max_bytes=settings.body_max_bytes,
+    )
+    return Api(
+        graphql=CrossOrigin(endpoint, origins),
+        sockets=WebSocketEndpoint(
+            sockets=sockets,
+            authenticate=authenticate,
+            subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
+            origins=origins,
+            limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        ),
+        ready=ready,
+        metrics=telemetry.metrics,
     )
 
 

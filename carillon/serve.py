@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from carillon.database import Database, database, migrated
+from carillon.proxies import BehindProxies
 from carillon.secrets import with_secrets
 from carillon.settings import Settings, unknown, with_token_secret
 from infra.wire import Wire
@@ -201,9 +202,10 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _config(settings: Settings, app: _Door) -> uvicorn.Config:
+def _config(settings: Settings, door: _Door) -> uvicorn.Config:
+    trusted = list(settings.trusted_proxies)
     return uvicorn.Config(
-        app,
+        BehindProxies(door, trusted) if trusted else door,
         http="httptools",
         ws=Wire,
         # Compression costs three times the CPU and memory of a delivered event.
@@ -216,8 +218,7 @@ def _config(settings: Settings, app: _Door) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         # Behind the interpreter's default, crowds that reconnect are refused.
         backlog=2_048,

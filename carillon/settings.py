@@ -103,12 +103,15 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Web origins besides our own whose pages may use the API, comma-separated, as"
-        " `https://tasks.example`. Pages of other origins are refused.",
+        " `https://tasks.example`: they get the headers of CORS, and need no cookies, for a token"
+        " goes into `Authorization`. Pages of other origins are refused with 403, by HTTP and by"
+        " websocket; programs send no `Origin`. Our own is what `Host` says, or a trusted proxy's"
+        " `X-Forwarded-Host`.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses or networks whose X-Forwarded-For is believed, comma-separated;"
-        " sign-in attempts are counted by client address.",
+        description="Addresses or networks whose `X-Forwarded-For`, `-Proto` and `-Host` are"
+        " believed, comma-separated; sign-in attempts are counted by client address.",
     )
     shutdown_grace_seconds: int = Field(
         default=10,

@@ -19,6 +19,7 @@ from domain.errors import DomainError, OverLimit, Unauthenticated
 from resolvers.execution import Caller, NotByGet, Operations
 from resolvers.failures import failure
 from resolvers.negotiation import EVENTS, HTML, JSON, RESPONSE, is_json, preferred
+from resolvers.origins import VARY
 from resolvers.persisted import asks
 from resolvers.responses import Rejected, encoded
 from resolvers.sender import Receive, Scope, Send
@@ -249,6 +250,7 @@ async def _respond(
         # What is visible depends on who asks.
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
+        VARY,
         *(extra or ()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

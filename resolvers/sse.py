@@ -11,6 +11,7 @@ import orjson
 from domain.access import Viewer
 from resolvers.batches import Batch
 from resolvers.live import Subscription
+from resolvers.origins import VARY
 from resolvers.sender import Receive, Scope, Send, Sender
 from resolvers.sockets import Sockets
 from resolvers.streams import Error, Opened, problem
@@ -21,6 +22,7 @@ HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
+    VARY,
     # nginx would hold the events back.
     (b"x-accel-buffering", b"no"),
 ]

@@ -7,10 +7,9 @@ messages and operations by their ids; what an operation says is known to `Subscr
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -18,6 +17,7 @@ from domain.access import Viewer
 from domain.errors import Unauthenticated
 from resolvers.batches import Batch
 from resolvers.live import Subscription
+from resolvers.origins import Origins
 from resolvers.pipes import Pipe, pipe
 from resolvers.sender import Receive, Scope, Send
 from resolvers.sockets import FORBIDDEN, Sockets
@@ -58,19 +58,20 @@ class WebSocketEndpoint:
         sockets: Sockets,
         authenticate: Authenticate,
         subscribe: Subscribe,
-        allowed_origins: Collection[str] = (),
+        origins: Origins,
         limits: SocketLimits | None = None,
     ) -> None:
         self.sockets = sockets
         self.authenticate = authenticate
         self.subscribe = subscribe
         self.limits = limits or SocketLimits()
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one socket until it is closed."""
         await receive()
-        if not self._is_allowed(scope):
+        # Browsers ask nobody before they open a socket; RFC 6455, section 10.2.
+        if not self._origins.admit(scope):
             await send({"type": "websocket.close"})
             return
         agreed = SUBPROTOCOL in scope["subprotocols"]
@@ -83,17 +84,6 @@ class WebSocketEndpoint:
             out.shut(*refusal)
         else:
             await Socket(self, out).serve(receive)
-
-    def _is_allowed(self, scope: Scope) -> bool:
-        """Keeps other sites' pages out; programs send no Origin. RFC 6455, section 10.2."""
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is None:
-            return True
-        text = origin.decode("latin-1").lower()
-        return text in self._origins or _host(text) == headers.get(b"host", b"").decode(
-            "latin-1"
-        ).lower().removesuffix(":80").removesuffix(":443")
 
 
 class _Closing(Exception):
@@ -340,7 +330,3 @@ def _operation(message: Mapping[str, object]) -> Mapping[str, object]:
     _object(payload, "variables")
     _object(payload, "extensions")
     return payload
-
-
-def _host(origin: str) -> str:
-    return urlsplit(origin).netloc.removesuffix(":80").removesuffix(":443")

@@ -22,6 +22,7 @@ from domain.errors import Unauthenticated
 from domain.ids import WorkspaceId
 from infra.wire import Wire
 from resolvers.hub import Hub
+from resolvers.origins import Origins
 from resolvers.sockets import Limits, Sockets
 from resolvers.streams import Opened, problem
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
@@ -105,7 +106,7 @@ async def served_service(
         sockets=sockets,
         authenticate=service.authenticate,
         subscribe=service.subscribe,
-        allowed_origins=["https://tasks.example"],
+        origins=Origins(["https://tasks.example"]),
         limits=LIMITS,
     )
     options = {"ws_max_size": 10_000, "ws_ping_interval": 0.2, "ws_ping_timeout": ping_timeout_s}
@@ -419,7 +420,13 @@ async def test_a_flood_of_messages_is_slowed_down(service: Service) -> None:
 
 
 async def test_pages_of_other_sites_are_kept_out(service: Service) -> None:
-    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{service.port + 1}"):
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://[::1",
+        "",
+        f"http://127.0.0.1:{service.port + 1}",
+    ):
         with pytest.raises(InvalidStatus) as refused:
             async with service.open(origin=origin):
                 raise AssertionError("it was let in")
