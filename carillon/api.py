@@ -25,8 +25,8 @@ NOT_BUILT = """The playground is not built. With Node.js installed:
 The API itself works: send GraphQL by POST to this address.
 """
 
-# Its `send` is the server's own coroutine function, which ours may drive by hand.
-Endpoint: TypeAlias = Callable[[Scope, Receive, Any], Awaitable[None]]
+# Its `receive` and `send` are the server's own coroutine functions, which ours drive by hand.
+Endpoint: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 # Tells why requests cannot be served now, None when they can.
 Ready: TypeAlias = Callable[[], Awaitable[str | None]]
 

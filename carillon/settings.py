@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         description="Bytes of the largest request body or websocket message. A task's longest"
         " description takes 400 kB, and 1.2 MB from a client that escapes all but ASCII.",
     )
+    connections_max: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open TCP connections of this process, live ones among them; one more is closed"
+        " at once (metric `carillon_http_cut_off`). Unset: 2,000 more than `CARILLON_SOCKETS_MAX`."
+        " At most what the limit of open files leaves.",
+    )
     sockets_max: int = Field(
         default=10_000,
         ge=1,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from schema.context import UseCases
 from tests.worlds import World
 
 BODY_MAX_BYTES = 10_000
+BODY_WAIT_S = 2.0
 QUERY = {"query": "{ viewer { name } }"}
 ADA = {"viewer": {"name": "Ada"}}
 
@@ -66,7 +68,7 @@ async def endpoint(world: World, database_url: str) -> AsyncIterator[HttpEndpoin
             events=events,
             page=page,
             body_max_bytes=BODY_MAX_BYTES,
-            body_wait_s=2.0,
+            body_wait_s=BODY_WAIT_S,
         )
 
 
@@ -353,7 +355,21 @@ async def test_a_body_without_end_is_dropped_and_refused(endpoint: HttpEndpoint)
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-async def test_a_body_that_does_not_come_is_refused_in_time(endpoint: HttpEndpoint) -> None:
-    sent = await _drive(endpoint, [(0, _part(b"{", more=True)), (9, _part(b"}", more=False))])
+@pytest.mark.parametrize(
+    "_case, script",
+    [
+        ("nothing", [(9, _part(b"{}", more=False))]),
+        ("a part", [(0, _part(b"{", more=True)), (9, _part(b"}", more=False))]),
+        ("a late part", [(1, _part(b"{", more=True)), (9, _part(b"}", more=False))]),
+        ("a trickle", [(0.3, _part(b" ", more=True))] * 30),
+    ],
+)
+async def test_a_body_that_does_not_come_is_refused_in_time(
+    endpoint: HttpEndpoint, _case: str, script: Script
+) -> None:
+    began = time.monotonic()
+
+    sent = await _drive(endpoint, list(script))
 
     assert sent[0]["status"] == 408
+    assert time.monotonic() - began < BODY_WAIT_S + 0.5
