@@ -135,7 +135,9 @@ class Settings(BaseSettings):
     sockets_max: int = Field(
         default=10_000,
         ge=1,
-        description="Open live connections of this process, at about 22 kB each.",
+        description="Open live connections of this process, at about 22 kB each. A tenth of them is"
+        " for those without a token, and one address has no more than that before it signs in:"
+        " set `CARILLON_TRUSTED_PROXIES`, or all clients behind a proxy share its address.",
     )
     sockets_per_user_max: int = Field(
         default=100, ge=1, description="Open live connections of one person to this process."

@@ -22,7 +22,7 @@ from resolvers.negotiation import EVENTS, HTML, JSON, RESPONSE, is_json, preferr
 from resolvers.origins import VARY
 from resolvers.persisted import asks
 from resolvers.responses import Rejected, encoded
-from resolvers.sender import Receive, Scope, Send, by
+from resolvers.sender import Receive, Scope, Send, address, by
 from resolvers.streams import Authenticate, Opened
 
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -156,13 +156,7 @@ class HttpEndpoint:
                 refused = fault
         elif scheme:
             refused = Unauthenticated("Send the access token as Authorization: Bearer.")
-        client = scope.get("client")
-        return Caller(
-            viewer=viewer,
-            refused=refused,
-            client=client[0] if client else "",
-            trace=_trace(headers),
-        )
+        return Caller(viewer=viewer, refused=refused, client=address(scope), trace=_trace(headers))
 
 
 def _trace(headers: Mapping[bytes, bytes]) -> str | None:

@@ -13,6 +13,12 @@ Receive: TypeAlias = Callable[[], Coroutine[Any, Any, AsgiMessage]]
 Send: TypeAlias = Callable[[AsgiMessage], Coroutine[Any, Any, None]]
 
 
+def address(scope: Scope) -> str:
+    """Returns where the client is; "" where the server does not know, as on a Unix socket."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 async def by(deadline: float, work: Coroutine[Any, Any, T]) -> T:
     """Returns what `work` returns; a timer is set only where it has to wait.
 

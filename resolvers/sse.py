@@ -12,7 +12,7 @@ from domain.access import Viewer
 from resolvers.batches import Batch
 from resolvers.live import Subscription
 from resolvers.origins import VARY
-from resolvers.sender import Receive, Scope, Send, Sender
+from resolvers.sender import Receive, Scope, Send, Sender, address
 from resolvers.sockets import Sockets
 from resolvers.streams import Error, Opened, problem
 
@@ -49,7 +49,7 @@ class ServerSentEvents:
         elif viewer is None:
             stream.end(problem("UNAUTHENTICATED", "Sign in to follow changes."))
         else:
-            stream.enter(viewer)
+            stream.enter(viewer, address(scope))
             if not stream.is_over:
                 after = _later(opened.after, _last_event_id(scope))
                 stream.subscription = self._sockets.hub.subscribe(
@@ -73,11 +73,11 @@ class EventStream:
         # The headers leave with the first bytes of the body.
         self._beat()
 
-    def enter(self, viewer: Viewer) -> None:
+    def enter(self, viewer: Viewer, address: str) -> None:
         """Counts the stream among the open sockets, or ends it where there are too many."""
-        refusal = self._sockets.refusal()
+        refusal = self._sockets.refusal(address)
         if refusal is None:
-            self._sockets.enter(self)
+            self._sockets.enter(self, address)
             refusal = self._sockets.identify(self, viewer)
         if refusal is not None:
             self.shut(*refusal)

@@ -19,7 +19,7 @@ from resolvers.batches import Batch
 from resolvers.live import Subscription
 from resolvers.origins import Origins
 from resolvers.pipes import Pipe, pipe
-from resolvers.sender import Receive, Scope, Send
+from resolvers.sender import Receive, Scope, Send, address
 from resolvers.sockets import FORBIDDEN, Sockets
 from resolvers.streams import Authenticate, Error, Subscribe, problem
 
@@ -37,6 +37,8 @@ class SocketLimits:
 
     # A slow network's TLS and a busy browser's start; an idle socket costs us little.
     init_wait_s: float = 10.0
+    # Without a token there are no streams: whoever wants to sign in does so.
+    anonymous_idle_s: float = 60.0
     # A task's longest description fits, as it does in a POST, also where a client escapes each of
     # its 100,000 characters in 12. Give it to the server too (`ws_max_size`), which refuses sooner.
     message_max_bytes: int = 1_572_864
@@ -77,13 +79,13 @@ class WebSocketEndpoint:
         agreed = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if agreed else None})
         out = pipe(scope, send)
-        refusal = self.sockets.refusal()
+        refusal = self.sockets.refusal(address(scope))
         if not agreed:
             out.shut(4406, "Subprotocol not acceptable")
         elif refusal is not None:
             out.shut(*refusal)
         else:
-            await Socket(self, out).serve(receive)
+            await Socket(self, out, address(scope)).serve(receive)
 
 
 class _Closing(Exception):
@@ -135,8 +137,9 @@ class Operation:
 class Socket:
     """The state of one connection."""
 
-    def __init__(self, endpoint: WebSocketEndpoint, out: Pipe) -> None:
+    def __init__(self, endpoint: WebSocketEndpoint, out: Pipe, address: str) -> None:
         self._endpoint = endpoint
+        self._address = address
         self._limits = endpoint.limits
         self._sockets = endpoint.sockets
         self._out = out
@@ -149,13 +152,13 @@ class Socket:
         self._loop = asyncio.get_running_loop()
         self._credit = float(endpoint.limits.messages_burst)
         self._credited_at = self._loop.time()
-        self._init_timer = self._loop.call_later(
+        self._timer = self._loop.call_later(
             endpoint.limits.init_wait_s, self.shut, 4408, "Connection initialisation timeout"
         )
 
     async def serve(self, receive: Receive) -> None:
         """Handles the client's messages one after another until either side closes."""
-        self._sockets.enter(self)
+        self._sockets.enter(self, self._address)
         try:
             while not self._is_shut:
                 event = await receive()
@@ -183,11 +186,12 @@ class Socket:
         if self._operations.get(id) is not operation:
             return False
         del self._operations[id]
+        self._watch_idleness()
         return True
 
     def _stop(self) -> None:
         self._is_shut = True
-        self._init_timer.cancel()
+        self._timer.cancel()
         operations, self._operations = self._operations, {}
         for operation in operations.values():
             operation.stop()
@@ -222,28 +226,37 @@ class Socket:
                 operation = self._operations.pop(self._id(message), None)
                 if operation is not None:
                     operation.stop()
+                    self._watch_idleness()
 
     async def _init(self, payload: Mapping[str, object] | None) -> None:
         if self._has_init:
             raise _Closing(4429, "Too many initialisation requests")
         self._has_init = True
-        self._init_timer.cancel()
+        self._timer.cancel()
         token = (payload or {}).get("token")
-        if token is not None:
-            if not isinstance(token, str):
-                raise _Closing(4400, "The payload's token is a string")
-            await self._sign_in(token)
+        if token is not None and not isinstance(token, str):
+            raise _Closing(4400, "The payload's token is a string")
+        refusal = self._sockets.stay_unknown(self) if token is None else await self._sign_in(token)
+        if refusal is not None:
+            raise _Closing(*refusal)
         self._is_acknowledged = True
+        self._watch_idleness()
         self._out.send(b'{"type":"connection_ack"}')
 
-    async def _sign_in(self, token: str) -> None:
+    async def _sign_in(self, token: str) -> tuple[int, str] | None:
         try:
             self._viewer = await self._endpoint.authenticate(token)
         except Unauthenticated as error:
             raise _Closing(*FORBIDDEN) from error
-        refusal = self._sockets.identify(self, self._viewer)
-        if refusal is not None:
-            raise _Closing(*refusal)
+        return self._sockets.identify(self, self._viewer)
+
+    def _watch_idleness(self) -> None:
+        """Closes a socket without a token that no operation has needed for a while."""
+        self._timer.cancel()
+        if self._viewer is None and not self._operations and not self._is_shut:
+            self._timer = self._loop.call_later(
+                self._limits.anonymous_idle_s, self.shut, 4408, "Idle without a token"
+            )
 
     def _id(self, message: Mapping[str, object]) -> str:
         given = message.get("id")
@@ -259,6 +272,7 @@ class Socket:
         if id in self._operations:
             raise _Closing(4409, f"Subscriber for {id} already exists")
         operation = self._operations[id] = Operation(self, id, self._out)
+        self._timer.cancel()
         if len(self._operations) > self._limits.operations_max:
             most = self._limits.operations_max
             text = f"Complete another operation first: a socket holds {most}."

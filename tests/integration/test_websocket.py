@@ -23,7 +23,7 @@ from domain.ids import WorkspaceId
 from infra.wire import Wire
 from resolvers.hub import Hub
 from resolvers.origins import Origins
-from resolvers.sockets import Limits, Sockets
+from resolvers.sockets import FULL, Limits, Sockets
 from resolvers.streams import Opened, problem
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from tests.live import (
@@ -38,7 +38,12 @@ from tests.live import (
 )
 
 LIMITS = SocketLimits(
-    init_wait_s=0.3, message_max_bytes=2_000, id_max_chars=20, operations_max=5, messages_burst=50
+    init_wait_s=0.3,
+    anonymous_idle_s=0.6,
+    message_max_bytes=2_000,
+    id_max_chars=20,
+    operations_max=5,
+    messages_burst=50,
 )
 
 
@@ -598,9 +603,9 @@ async def test_sockets_are_bounded_for_the_process_and_for_each_user(ws: Any) ->
         service = await served_service(stack, ws, limits=Limits(sockets=3, sockets_a_user=2))
         service.viewers["other"] = viewer()
         first = await stack.enter_async_context(service.open())
+        await init(first)
         second = await stack.enter_async_context(service.open())
-        for socket in (first, second):
-            await init(socket)
+        await init(second)
 
         third = await stack.enter_async_context(service.open())
         await send(third, type="connection_init", payload={"token": "good"})
@@ -615,3 +620,76 @@ async def test_sockets_are_bounded_for_the_process_and_for_each_user(ws: Any) ->
         await eventually(lambda: len(service.sockets) == 2)
         sixth = await stack.enter_async_context(service.open())
         await init(sixth)
+
+
+@pytest.mark.parametrize("_case, message", [("silent", ""), ("pinging", '{"type":"ping"}')])
+async def test_a_socket_without_a_token_does_not_stay_idle(
+    service: Service, _case: str, message: str
+) -> None:
+    async with service.open() as anonymous, service.open() as member:
+        await init(member)
+        await send(anonymous, type="connection_init")
+        await receive(anonymous)
+        began = time.monotonic()
+        await subscribe(anonymous, "1", "slow")
+        await asyncio.sleep(LIMITS.anonymous_idle_s + 0.2)
+        # What it waits for keeps it open, and the time counts from its end.
+        service.opening.set()
+        assert (await receive(anonymous))["id"] == "1"
+        ended = time.monotonic()
+        while anonymous.close_code is None and time.monotonic() - ended < 3:
+            with suppress(ConnectionClosed):
+                await anonymous.send(message) if message else None
+                await asyncio.sleep(0.05)
+        assert (anonymous.close_code, anonymous.close_reason) == (4408, "Idle without a token")
+        assert LIMITS.anonymous_idle_s - 0.1 < time.monotonic() - ended < 2
+        assert time.monotonic() - began > 2 * LIMITS.anonymous_idle_s
+        await send(member, type="ping")
+        assert await receive(member) == {"type": "pong"}
+
+
+@pytest.mark.parametrize("ws", [Wire, "websockets-sansio"])
+async def test_those_without_a_token_have_a_share_and_leave_room_for_others(ws: Any) -> None:
+    async with AsyncExitStack() as stack:
+        service = await served_service(stack, ws, limits=Limits(sockets=30))
+        share = Limits(sockets=30).anonymous
+        strangers = [await stack.enter_async_context(service.open()) for _ in range(share)]
+        # Before anybody has said who they are, an address has no more than the share.
+        async with service.open() as refused:
+            assert await closed(refused) == (1013, "Try again later")
+        for socket in strangers[1:]:
+            await send(socket, type="connection_init")
+            await receive(socket)
+        await init(strangers[0])
+        late = await stack.enter_async_context(service.open())
+        await init(late)
+        last = await stack.enter_async_context(service.open())
+        await send(last, type="connection_init")
+        await receive(last)
+        async with service.open() as refused:
+            assert await closed(refused) == (1013, "Try again later")
+
+        await last.close()
+        await eventually(lambda: len(service.sockets) == share + 1)
+        again = await stack.enter_async_context(service.open())
+        await init(again)
+
+
+async def test_the_share_of_those_without_a_token_is_one_for_all_addresses() -> None:
+    class Nobody:
+        def shut(self, code: int, reason: str) -> None:
+            raise AssertionError(code)
+
+    log = MemoryLog()
+    sockets = Sockets(Hub(log=log, access=log, events=ManualEvents(log)), Limits(sockets=20))
+    crowd = [Nobody() for _ in range(3)]
+    for number, one in enumerate(crowd):
+        assert sockets.refusal(f"192.0.2.{number}") is None
+        sockets.enter(one, f"192.0.2.{number}")
+
+    assert [sockets.stay_unknown(one) for one in crowd] == [None, None, FULL]
+    sockets.leave(crowd[0])
+    assert sockets.stay_unknown(crowd[2]) is None
+    for one in crowd:
+        sockets.leave(one)
+    assert len(sockets) == 0
