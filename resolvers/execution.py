@@ -9,7 +9,7 @@ graphql-core's executor over the same reads.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import strawberry
@@ -17,10 +17,10 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute
 
 from domain.access import Viewer
 from domain.errors import OverLimit, Unauthenticated
-from domain.ids import UserId
+from domain.ids import UserId, WorkspaceId
 from domain.paging import Page
 from domain.reading import Reader, Row
-from domain.selection import Selection
+from domain.selection import Missing, Selection
 from resolvers.coerce import Values
 from resolvers.cost import COST_MAX
 from resolvers.documents import Documents, Invalid, Operation
@@ -233,10 +233,16 @@ class Run:
         self, read: Row, selection: Selection, *, user: UserId | None = None
     ) -> Mapping[str, object] | None:
         """See `Context.read`."""
-        present = self._work.preparation.present(selection, self._reads.reader)
-        body = await present.read(user or self._reads.viewer, [read], self._work.pages)
-        found: Mapping[str, object] | None = orjson.loads(body)["it"] if body else None
-        return found
+        found = await self._work.preparation.presents.read(
+            user or self._reads.viewer, [(read, selection)], self._work.pages
+        )
+        return cast("Mapping[str, object] | None", found[0])
+
+    async def fill(self, workspace: WorkspaceId, missing: Sequence[Missing]) -> None:
+        """See `Context.fill`."""
+        await self._work.preparation.presents.fill(
+            self._reads.viewer, workspace, missing, self._work.pages
+        )
 
     async def answer(self, key: str) -> Any:
         """Returns the finished answer of a planned root."""

@@ -20,6 +20,7 @@ from domain.selection import Field, Selection
 from resolvers.arguments import arguments
 from resolvers.coerce import Values
 from resolvers.cost import META, MUTATION, Cost, cost_of, size_of
+from resolvers.present import Presents
 from resolvers.selection import Chooser, Details, PageReading, attribute, says_rows
 from resolvers.subjects import Changes
 
@@ -73,15 +74,7 @@ class Preparation:
     selections: Mapping[str, Selection]
     page_readings: Sequence[PageReading]
     meta_cost: int
-    _present: dict[int, PreparedRead] = field(default_factory=dict)
-
-    def present(self, selection: Selection, reader: Reader) -> PreparedRead:
-        """Returns the read of one object below a payload; `selection` is part of this."""
-        found = self._present.get(id(selection))
-        if found is None:
-            whole = Selection("Mutation", (Field("it", "it", selection),))
-            found = self._present[id(selection)] = reader.prepare(whole)
-        return found
+    presents: Presents
 
     def ask(self, values: Values) -> tuple[list[Asked], list[Page]]:
         """Returns what each root asks for, and the pages of all nested connections."""
@@ -129,6 +122,7 @@ def prepare(
         selections={root.key: root.selection for root in roots if root.selection},
         page_readings=chooser.pages,
         meta_cost=META * sum(root.node.name.value in ("__schema", "__type") for root in roots),
+        presents=Presents(reader),
     )
 
 

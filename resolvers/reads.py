@@ -99,5 +99,9 @@ class RootReads:
         }
         answer = render(root.selection, state)
         for key, changes in root.changes.items():
-            answer[key] = await changes.all(read.workspace, page.changes, self.pages)
+            shown = [changes.show(change) for change in page.changes]
+            answer[key] = [node for node, _ in shown]
+            missing = [one for _, lacks in shown for one in lacks]
+            if missing:
+                await changes.fill(read.workspace, missing, self.pages)
         return orjson.dumps(answer)

@@ -8,7 +8,7 @@ from domain.ids import WorkspaceId
 from domain.messages import Message
 from domain.paging import Page
 from domain.reading import ChangesAfter
-from domain.selection import Selection
+from domain.selection import Missing, Selection
 from resolvers.preparation import Root
 from resolvers.render import message_state, render
 from resolvers.responses import encoded
@@ -48,12 +48,12 @@ class ChangeStream:
         if not isinstance(message, Change):
             selection = self._selections[type(message).__name__]
             return self._body(render(selection, message_state(message)))
-        answer = self._changes.at_once(message)
-        return self._deeply(message) if answer is None else self._body(answer)
+        answer, missing = self._changes.show(message)
+        return self._deeply(answer, missing) if missing else self._body(answer)
 
-    async def _deeply(self, change: Change) -> bytes:
-        answers = await self._changes.all(self.workspace, [change], self._pages)
-        return self._body(answers[0])
+    async def _deeply(self, answer: Mapping[str, Any], missing: Sequence[Missing]) -> bytes:
+        await self._changes.fill(self.workspace, missing, self._pages)
+        return self._body(answer)
 
     def _body(self, answer: Mapping[str, Any]) -> bytes:
         return b'{"data":' + encoded({self.key: answer}) + b"}"

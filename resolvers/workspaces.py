@@ -1,15 +1,13 @@
 """The viewer, workspaces and their members."""
 
-from dataclasses import replace
-from uuid import UUID
-
 import strawberry
 from strawberry import UNSET
 
 from domain import accounts
 from domain.ids import UserId, WorkspaceId
-from domain.reading import OneWorkspace, Present, TheViewer
+from domain.reading import OneWorkspace, TheViewer
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from resolvers.selection import selected
 from schema import workspaces as t
 from schema.context import RequestInfo
 from schema.planned import planned
@@ -22,10 +20,6 @@ def _viewer() -> TheViewer:
 
 def _workspace(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneWorkspace:
     return OneWorkspace(id=WorkspaceId(visible_id(id)), at_least=at_least or None)
-
-
-def _one(workspace: UUID) -> OneWorkspace:
-    return OneWorkspace(id=WorkspaceId(workspace))
 
 
 @strawberry.type
@@ -43,7 +37,7 @@ class WorkspaceMutation:
         outcome = await info.context.use.workspaces.create(
             command(info, input.client_mutation_id), new_id(input.id, "input", "id"), input.name
         )
-        return await done(info, "workspace", outcome, _one)
+        return await done(info, "workspace", outcome, WorkspaceId(outcome.subject))
 
     @mutation(t.MemberAddPayload, "Adds somebody who has an account, by their address.")
     async def member_add(
@@ -56,9 +50,7 @@ class WorkspaceMutation:
             accounts.email(input.email, "input", "email").key,
             input.role,
         )
-        return await done(
-            info, "member", outcome, lambda member: Present(workspace=workspace, ids=(member,))
-        )
+        return await done(info, "member", outcome, workspace)
 
     @mutation(t.MemberRemovePayload, "Removes a member; their open streams end.")
     async def member_remove(
@@ -74,5 +66,11 @@ class WorkspaceMutation:
             workspace,
             UserId(wanted_id(user_id, "userId")),
         )
-        # The change is the member's; the answer is the workspace, null for who has left it.
-        return await done(info, "workspace", replace(outcome, subject=workspace, state={}), _one)
+        answer = await done(info, "member", outcome)
+        for field in selected(info).fields:
+            if field.selection is not None and field.attribute == "workspace":
+                # The change is the member's; the answer is null for who has left the workspace.
+                answer[field.key] = await info.context.read(
+                    OneWorkspace(id=workspace), field.selection
+                )
+        return answer
