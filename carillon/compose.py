@@ -17,7 +17,7 @@ from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
 from domain.outbox import Topic
-from domain.ports import StateStore
+from domain.ports import Clock, StateStore
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
@@ -46,9 +46,11 @@ from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
 from resolvers.origins import CrossOrigin, Origins
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.sockets import Limits, Sockets
 from resolvers.sse import ServerSentEvents
 from resolvers.streams import Authenticate
+from resolvers.subscription import MESSAGE_MAX_BYTES
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
 from workers.routes import STATE_STORE
@@ -58,6 +60,8 @@ from workers.routes import STATE_STORE
 READ_LANES = 6
 WRITE_LANES = 6
 LIVE_LANES = 4
+# Messages that go deeper than their change wait for each other, never an answer for them.
+MESSAGE_LANES = 2
 # Behind Kafka the heads are compared only for what it may have lost.
 BEHIND_KAFKA_POLL_S = 2.0
 
@@ -86,6 +90,7 @@ class _Connections:
     custom: Lanes
     writes: Lanes
     live: Lanes
+    messages: Lanes
     sidecar: Sidecar | None
 
 
@@ -161,10 +166,14 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )
-        lanes = ReadLanes(generic=to.generic, custom=to.custom)
-        reader = PostgresReader(lanes, PostgresLog(to.live), clock)
-        persisted = PersistedQueries(_state(to))
-        operations = Operations(build(), reader, use, persisted)
+        most = settings.answer_max_bytes
+        operations = Operations(
+            build(),
+            _readers(to, clock, most),
+            use,
+            PersistedQueries(_state(to)),
+            answer_max_bytes=most,
+        )
         authenticate = Authenticator(tokens, clock, poll.is_revoked).authenticate
 
         ready = readiness(to.generic, to.sidecar)
@@ -198,9 +207,22 @@ async def _connections(stack: AsyncExitStack, settings: Settings, found: Databas
             LaneOptions(size=WRITE_LANES, name="carillon write", plans="force_generic_plan")
         ),
         live=await lanes(LaneOptions(size=LIVE_LANES, name="carillon live")),
+        messages=await lanes(
+            LaneOptions(size=MESSAGE_LANES, name="carillon messages", plans="force_generic_plan")
+        ),
         sidecar=None
         if settings.dapr_url is None
         else await stack.enter_async_context(sidecar_of(settings)),
+    )
+
+
+def _readers(to: _Connections, clock: Clock, answer_max_bytes: int) -> Readers:
+    log = PostgresLog(to.live)
+    answers = ReadLanes(generic=to.generic, custom=to.custom)
+    messages = ReadLanes(generic=to.messages, custom=to.messages)
+    return Readers(
+        answers=PostgresReader(answers, log, clock, answer_max_bytes),
+        messages=PostgresReader(messages, log, clock, MESSAGE_MAX_BYTES),
     )
 
 

@@ -13,6 +13,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.reading import ANSWER_MAX_BYTES
+
 PREFIX = "CARILLON_"
 # RFC 7518, 3.2: a key at least as long as the hash, SHA-256.
 TOKEN_SECRET_MIN_BYTES = 32
@@ -124,6 +126,13 @@ class Settings(BaseSettings):
         ge=1_024,
         description="Bytes of the largest request body or websocket message. A task's longest"
         " description takes 400 kB, and 1.2 MB from a client that escapes all but ASCII.",
+    )
+    answer_max_bytes: int = Field(
+        default=ANSWER_MAX_BYTES,
+        ge=1_048_576,
+        description="Bytes of the longest answer; a longer one is LIMIT_EXCEEDED, and not made to"
+        " its end. Few clients need more: a page of 200 tasks takes some 200 kB. The database makes"
+        " a dozen answers at a time, each in some three times its size.",
     )
     connections_max: int | None = Field(
         default=None,

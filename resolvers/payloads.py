@@ -12,7 +12,7 @@ from graphql import get_argument_values
 from strawberry.types import Info
 
 from domain.changes import State
-from domain.errors import Invisible, Problem, Refused, Unauthenticated, invalid
+from domain.errors import Invisible, OverLimit, Problem, Refused, Unauthenticated, invalid
 from domain.ids import WorkspaceId, parse_uuid
 from domain.ports import Command
 from domain.selection import Missing, Selection
@@ -84,7 +84,10 @@ async def done(
     answer: Payload = {}
     for field in selected(info).fields:
         if field.attribute == subject and field.selection is not None:
-            answer[field.key] = await _shown(info, outcome.state, field.selection, workspace)
+            try:
+                answer[field.key] = await _shown(info, outcome.state, field.selection, workspace)
+            except OverLimit as fault:
+                raise carried_out(fault) from fault
         elif field.attribute == f"{subject}_id":
             answer[field.key] = str(outcome.subject)
         elif field.attribute == "seq":
@@ -94,6 +97,11 @@ async def done(
         elif field.attribute == "user_errors":
             answer[field.key] = []
     return answer
+
+
+def carried_out(fault: OverLimit) -> OverLimit:
+    """Returns the fault of an answer to a mutation that was carried out nevertheless."""
+    return OverLimit(f"This was carried out. {fault}")
 
 
 def wanted_id(text: str, *path: str) -> UUID:

@@ -15,6 +15,7 @@ from domain.ids import UserId, WorkspaceId
 from domain.paging import Page
 from domain.reading import OneWorkspace, PreparedRead, Present, Reader, Row
 from domain.selection import Field, Missing, Selection
+from resolvers.allowance import Allowance
 
 # Of one operation: which objects lack something differs from change to change.
 PREPARED_MAX = 16
@@ -32,11 +33,14 @@ class Presents:
         viewer: UserId | None,
         wanted: Sequence[tuple[Row, Selection]],
         pages: Sequence[Page],
+        allowance: Allowance,
     ) -> list[Any]:
         """Returns the answer to each read, None where nothing is visible."""
         prepared = self._known(tuple(selection for _, selection in wanted))
         body = await prepared.read(viewer, [row for row, _ in wanted], pages)
-        return list(orjson.loads(body).values()) if body else [None] * len(wanted)
+        if body is None:
+            return [None] * len(wanted)
+        return list(orjson.loads(allowance.take(body)).values())
 
     async def fill(
         self,
@@ -44,6 +48,7 @@ class Presents:
         workspace: WorkspaceId,
         missing: Sequence[Missing],
         pages: Sequence[Page],
+        allowance: Allowance,
     ) -> None:
         """Puts what is missing where it belongs; what is gone stays null."""
         alike: dict[tuple[str, tuple[Field, ...]], list[Missing]] = {}
@@ -53,7 +58,7 @@ class Presents:
             (_rows(workspace, group), Selection(kind, fields))
             for (kind, fields), group in alike.items()
         ]
-        found = await self.read(viewer, wanted, pages)
+        found = await self.read(viewer, wanted, pages, allowance)
         for group, (row, _), answer in zip(alike.values(), wanted, found, strict=True):
             by_id = answer if isinstance(row, Present) else {group[0].id: answer}
             _put(group, by_id)

@@ -11,6 +11,7 @@ from domain.errors import Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
 from domain.reading import ChangeSlice, Reader, Row, TheViewer
+from resolvers.allowance import Allowance
 from resolvers.preparation import Asked, Root
 from resolvers.render import message_state, render
 from resolvers.streams import GONE, SIGN_IN
@@ -34,6 +35,7 @@ class RootReads:
     refused: Unauthenticated | None
     pages: Sequence[Page]
     reach_wait_s: float
+    allowance: Allowance
     _give_up_at: float | None = None
 
     async def answer(self, asked: Asked) -> bytes:
@@ -52,12 +54,14 @@ class RootReads:
             if asked.fault is not None:
                 raise asked.fault
             if isinstance(asked.read, ChangeSlice):
-                return await self._log_page(root, self.viewer, asked.read)
-            return await self._rows(root, self.viewer, asked.read)
+                answer = await self._log_page(root, self.viewer, asked.read)
+            else:
+                answer = await self._rows(root, self.viewer, asked.read)
         except Invisible:
             if root.is_list:
                 raise
             return b"null"
+        return self.allowance.take(answer)
 
     def _anonymous(self, read: Any) -> bytes:
         if isinstance(read, TheViewer) and self.refused is None:
@@ -103,5 +107,5 @@ class RootReads:
             answer[key] = [node for node, _ in shown]
             missing = [one for _, lacks in shown for one in lacks]
             if missing:
-                await changes.fill(read.workspace, missing, self.pages)
+                await changes.fill(read.workspace, missing, self.pages, self.allowance)
         return orjson.dumps(answer)

@@ -9,12 +9,13 @@ import asyncio
 import orjson
 
 from domain.access import Viewer
+from domain.errors import OverLimit
 from resolvers.batches import Batch
 from resolvers.live import Subscription
 from resolvers.origins import VARY
 from resolvers.sender import Receive, Scope, Send, Sender, address
 from resolvers.sockets import Sockets
-from resolvers.streams import Error, Opened, problem
+from resolvers.streams import Error, Opened, Stream, problem
 
 # Below the idle timeout of common proxies (30 to 60 s).
 HEARTBEAT_S = 15.0
@@ -52,10 +53,16 @@ class ServerSentEvents:
             stream.enter(viewer, address(scope))
             if not stream.is_over:
                 after = _later(opened.after, _last_event_id(scope))
-                stream.subscription = self._sockets.hub.subscribe(
-                    opened, viewer, stream, after=after
-                )
+                self._follow(stream, opened, viewer, after)
         await stream.serve(receive)
+
+    def _follow(
+        self, outlet: "EventStream", stream: Stream, viewer: Viewer, after: int | None
+    ) -> None:
+        try:
+            outlet.subscription = self._sockets.hub.subscribe(stream, viewer, outlet, after=after)
+        except OverLimit as fault:
+            outlet.end(problem("LIMIT_EXCEEDED", str(fault)))
 
 
 class EventStream:

@@ -8,6 +8,7 @@ from domain.ids import WorkspaceId
 from domain.paging import Page
 from domain.reading import Reader
 from domain.selection import Missing, Selection
+from resolvers.allowance import Allowance
 from resolvers.present import Presents
 from resolvers.render import change_state, render
 
@@ -25,7 +26,11 @@ class Changes:
         return render(self._selection, change_state(change), missing), missing
 
     async def fill(
-        self, workspace: WorkspaceId, missing: Sequence[Missing], pages: Sequence[Page]
+        self,
+        workspace: WorkspaceId,
+        missing: Sequence[Missing],
+        pages: Sequence[Page],
+        allowance: Allowance,
     ) -> None:
         """Puts in what is there by now, by one statement; the pages are the selection's."""
-        await self._presents.fill(None, workspace, missing, pages)
+        await self._presents.fill(None, workspace, missing, pages, allowance)

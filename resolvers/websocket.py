@@ -14,14 +14,14 @@ from typing import cast
 import orjson
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated
+from domain.errors import OverLimit, Unauthenticated
 from resolvers.batches import Batch
 from resolvers.live import Subscription
 from resolvers.origins import Origins
 from resolvers.pipes import Pipe, pipe
 from resolvers.sender import Receive, Scope, Send, address
 from resolvers.sockets import FORBIDDEN, Sockets
-from resolvers.streams import Authenticate, Error, Subscribe, problem
+from resolvers.streams import Authenticate, Error, Stream, Subscribe, problem
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class SocketLimits:
     id_max_chars: int = 128
     # Live fields of one page. One more gets an error; the others go on.
     operations_max: int = 100
+    # Queries and mutations at work, or whose answers the client has not taken; the others wait.
+    answers_max: int = 4
     # Beyond the rate a socket is not read from, so the client waits; a page that starts may burst.
     messages_a_second: float = 50.0
     messages_burst: int = 200
@@ -95,7 +97,9 @@ class _Closing(Exception):
 class Operation:
     """One id in use; also the outlet of its subscription."""
 
-    def __init__(self, socket: "Socket", id: str, out: Pipe) -> None:
+    def __init__(self, socket: "Socket", id: str, out: Pipe, size: int) -> None:
+        # What waits in memory for its turn.
+        self.waiting_bytes = size
         self.id_json = json.dumps(id).encode()
         self.task: asyncio.Task[None] | None = None
         self.subscription: Subscription | None = None
@@ -148,6 +152,12 @@ class Socket:
         self._is_acknowledged = False
         self._is_shut = False
         self._operations: dict[str, Operation] = {}
+        self._turns = asyncio.Semaphore(endpoint.limits.answers_max)
+        # Answers leave one by one, each when the client has taken the one before.
+        self._delivery = asyncio.Lock()
+        # Messages whose operations have not had their turn.
+        self._waiting_bytes = 0
+        self._turn = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._credit = float(endpoint.limits.messages_burst)
@@ -164,7 +174,9 @@ class Socket:
                 event = await receive()
                 if event["type"] == "websocket.disconnect" or self._is_shut:
                     return
-                await self._handle(_parsed(event, self._limits.message_max_bytes))
+                text = event.get("text")
+                message = _parsed(text, self._limits.message_max_bytes)
+                await self._handle(message, len(text or ""))
                 await self._pace()
         except _Closing as closing:
             self.shut(*closing.args)
@@ -191,6 +203,7 @@ class Socket:
 
     def _stop(self) -> None:
         self._is_shut = True
+        self._turn.set()
         self._timer.cancel()
         operations, self._operations = self._operations, {}
         for operation in operations.values():
@@ -200,6 +213,9 @@ class Socket:
         # Each message may cause an answer: a client that does not read is not read from either.
         if self._out.full:
             await self._out.drained()
+        while self._waiting_bytes > self._limits.message_max_bytes and not self._is_shut:
+            self._turn.clear()
+            await self._turn.wait()
         now = self._loop.time()
         earned = (now - self._credited_at) * self._limits.messages_a_second
         self._credit = min(self._credit + earned, self._limits.messages_burst) - 1
@@ -207,7 +223,7 @@ class Socket:
         if self._credit < 0:
             await asyncio.sleep(-self._credit / self._limits.messages_a_second)
 
-    async def _handle(self, message: Mapping[str, object]) -> None:
+    async def _handle(self, message: Mapping[str, object], size: int) -> None:
         match message["type"]:
             case "connection_init":
                 await self._init(_object(message, "payload"))
@@ -221,7 +237,7 @@ class Socket:
             case "pong":
                 _object(message, "payload")
             case "subscribe":
-                self._subscribe(self._id(message), message)
+                self._subscribe(self._id(message), message, size)
             case _:
                 operation = self._operations.pop(self._id(message), None)
                 if operation is not None:
@@ -265,22 +281,36 @@ class Socket:
             raise _Closing(4400, f"The id is a string of 1 to {most} characters")
         return given
 
-    def _subscribe(self, id: str, message: Mapping[str, object]) -> None:
+    def _subscribe(self, id: str, message: Mapping[str, object], size: int) -> None:
         payload = _operation(message)
         if not self._is_acknowledged:
             raise _Closing(4401, "Unauthorized")
         if id in self._operations:
             raise _Closing(4409, f"Subscriber for {id} already exists")
-        operation = self._operations[id] = Operation(self, id, self._out)
+        operation = self._operations[id] = Operation(self, id, self._out, size)
         self._timer.cancel()
         if len(self._operations) > self._limits.operations_max:
             most = self._limits.operations_max
             text = f"Complete another operation first: a socket holds {most}."
             operation.fail([problem("LIMIT_EXCEEDED", text)])
             return
-        task = operation.task = asyncio.create_task(self._open(operation, payload))
+        self._waiting_bytes += size
+        task = operation.task = asyncio.create_task(self._in_turn(operation, payload))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also where it is cancelled before its first step, which runs nothing of it.
+        task.add_done_callback(lambda _: self._waits_no_more(operation))
+
+    async def _in_turn(self, operation: Operation, payload: Mapping[str, object]) -> None:
+        """Opens the operation, and keeps its turn until the client has taken an answer."""
+        async with self._turns:
+            self._waits_no_more(operation)
+            await self._open(operation, payload)
+
+    def _waits_no_more(self, operation: Operation) -> None:
+        self._waiting_bytes -= operation.waiting_bytes
+        operation.waiting_bytes = 0
+        self._turn.set()
 
     async def _open(self, operation: Operation, payload: Mapping[str, object]) -> None:
         try:
@@ -293,22 +323,29 @@ class Socket:
         if isinstance(opened, list):
             operation.fail(opened)
         elif isinstance(opened, bytes):
-            if await self._out.drained():
-                operation.answer(opened)
+            async with self._delivery:
+                if await self._out.drained():
+                    operation.answer(opened)
+                    await self._out.drained()
         elif self._viewer is None:
             operation.fail([problem("UNAUTHENTICATED", "Sign in to follow changes.")])
         else:
+            self._follow(operation, opened, self._viewer)
+
+    def _follow(self, operation: Operation, stream: Stream, viewer: Viewer) -> None:
+        try:
             operation.subscription = self._sockets.hub.subscribe(
-                opened, self._viewer, operation, after=opened.after
+                stream, viewer, operation, after=stream.after
             )
+        except OverLimit as fault:
+            operation.fail([problem("LIMIT_EXCEEDED", str(fault))])
 
 
 def _message(id_json: bytes, type: bytes, payload: bytes) -> bytes:
     return b"".join((b'{"id":', id_json, b',"type":"', type, b'","payload":', payload, b"}"))
 
 
-def _parsed(event: Mapping[str, object], max_bytes: int) -> Mapping[str, object]:
-    text = event.get("text")
+def _parsed(text: object, max_bytes: int) -> Mapping[str, object]:
     if not isinstance(text, str):
         raise _Closing(4400, "Messages are text")
     if len(text) > max_bytes:

@@ -25,6 +25,7 @@ from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Operations
 from resolvers.negotiation import EVENTS, JSON, RESPONSE
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.sender import Receive, Scope, Send
 from resolvers.streams import Opened
 from schema.context import UseCases
@@ -62,7 +63,10 @@ async def endpoint(world: World, database_url: str) -> AsyncIterator[HttpEndpoin
         )
         yield HttpEndpoint(
             operations=Operations(
-                build(), reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(lanes))
+                build(),
+                Readers(answers=reader, messages=reader),
+                cast("UseCases", None),
+                PersistedQueries(PostgresStateStore(lanes)),
             ),
             authenticate=authenticate,
             events=events,

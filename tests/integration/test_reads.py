@@ -27,6 +27,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.documents import DOCUMENTS_MAX, Documents
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from resolvers.streams import Stream
 from schema.context import UseCases
@@ -71,7 +72,7 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         reader = PostgresReader(ReadLanes(generic=lanes, custom=lanes), log, SystemClock())
         operations = Operations(
             build(),
-            reader,
+            Readers(answers=reader, messages=reader),
             UseCases(
                 accounts=cast("AccountService", None),
                 labels=world.labels,
@@ -361,9 +362,8 @@ async def test_plans_are_kept_by_shape_and_bounded(setting: Setting) -> None:
             made.append(prepare(selection))
             return made[-1]
 
-    setting.operations._documents._reader = Counting(
-        setting.reader._lanes, setting.log, SystemClock()
-    )
+    counting = Counting(setting.reader._lanes, setting.log, SystemClock())
+    setting.operations._documents._readers = Readers(answers=counting, messages=counting)
     query = """query ($w: ID!, $f: TaskFilter, $a: String) {
         tasks(workspaceId: $w, filter: $f, after: $a, first: 3) { seq } }"""
     home = str(setting.world.home)
@@ -383,7 +383,8 @@ async def test_plans_are_kept_by_shape_and_bounded(setting: Setting) -> None:
 
 
 async def test_documents_are_kept_up_to_a_bound_and_only_if_valid(setting: Setting) -> None:
-    documents = Documents(setting.operations._core, setting.reader)
+    readers = Readers(answers=setting.reader, messages=setting.reader)
+    documents = Documents(setting.operations._core, readers)
     for number in range(DOCUMENTS_MAX + 10):
         documents.operation(f"{{ a{number}: viewer {{ id }} }}", None)
 

@@ -20,7 +20,9 @@ from websockets.typing import Subprotocol
 from domain.access import Viewer
 from domain.errors import Unauthenticated
 from domain.ids import WorkspaceId
+from domain.reading import too_large
 from infra.wire import Wire
+from resolvers.cost import COST_MAX
 from resolvers.hub import Hub
 from resolvers.origins import Origins
 from resolvers.sockets import FULL, Limits, Sockets
@@ -37,12 +39,14 @@ from tests.live import (
     viewer,
 )
 
+LARGE_BYTES = 3_000_000
 LIMITS = SocketLimits(
     init_wait_s=0.3,
     anonymous_idle_s=0.6,
     message_max_bytes=2_000,
     id_max_chars=20,
     operations_max=5,
+    answers_max=2,
     messages_burst=50,
 )
 
@@ -60,6 +64,9 @@ class Service:
     opening: asyncio.Event = field(default_factory=asyncio.Event)
     viewers: dict[str, Viewer] = field(default_factory=dict)
     streams: list[TextStream] = field(default_factory=list)
+    at_work: int = 0
+    most_at_work: int = 0
+    answered: int = 0
 
     @property
     def port(self) -> int:
@@ -74,14 +81,27 @@ class Service:
         match payload["query"]:
             case "subscription":
                 variables: Any = payload.get("variables") or {}
-                stream = TextStream(self.workspace, after=variables.get("after"))
+                stream = TextStream(
+                    self.workspace,
+                    after=variables.get("after"),
+                    cost=variables.get("cost", 1),
+                    group=variables.get("group", "everybody"),
+                )
                 self.streams.append(stream)
                 return stream
             case "slow":
-                await self.opening.wait()
+                self.at_work += 1
+                self.most_at_work = max(self.most_at_work, self.at_work)
+                try:
+                    await self.opening.wait()
+                finally:
+                    self.at_work -= 1
                 return b'{"data":{"slow":true}}'
             case "query":
                 return json.dumps({"data": {"viewer": viewer is not None}}).encode()
+            case "large":
+                self.answered += 1
+                return b'{"data":{"text":"' + b"x" * LARGE_BYTES + b'"}}'
             case "crash":
                 raise ZeroDivisionError("secret")
             case _:
@@ -410,6 +430,113 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on(service: S
     assert refused["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
     assert sum(message["type"] == "complete" for message in rest) == LIMITS.operations_max
     assert again["type"] == "next"
+
+
+async def test_few_operations_of_a_socket_are_at_work_at_a_time(service: Service) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        for number in range(LIMITS.operations_max):
+            await subscribe(socket, str(number), "slow")
+        await send(socket, type="ping")
+        assert await receive(socket) == {"type": "pong"}
+        assert service.at_work == LIMITS.answers_max
+        # One of those at work and one that waits are given up; the rest has its turn.
+        await send(socket, type="complete", id="0")
+        await send(socket, type="complete", id="4")
+        await send(socket, type="ping")
+        assert await receive(socket) == {"type": "pong"}
+        service.opening.set()
+        ids = [(await receive(socket))["id"] for _ in range(6)]
+
+    assert ids == ["1", "1", "2", "2", "3", "3"]
+    assert service.most_at_work == LIMITS.answers_max
+
+
+async def test_answers_that_a_client_does_not_take_are_few(service: Service) -> None:
+    async with service.open(max_queue=1, max_size=None) as deaf:
+        await init(deaf)
+        deaf.transport.pause_reading()
+        for number in range(LIMITS.operations_max):
+            await subscribe(deaf, str(number), "large")
+        await eventually(lambda: service.answered >= LIMITS.answers_max)
+        await asyncio.sleep(0.3)
+        answered = service.answered
+        [connection] = service.server.server_state.connections
+        buffered = connection.transport.get_write_buffer_size()
+        deaf.transport.resume_reading()
+        got = [await receive(deaf) for _ in range(2 * LIMITS.operations_max)]
+
+    # What the kernels hold of the first counts as taken.
+    assert answered <= LIMITS.answers_max + 1
+    assert buffered <= LARGE_BYTES + 100
+    assert sum(message["type"] == "complete" for message in got) == LIMITS.operations_max
+
+
+async def test_messages_that_wait_for_their_turn_are_bounded(service: Service) -> None:
+    filler = "x" * (LIMITS.message_max_bytes - 200)
+    async with service.open() as socket:
+        await init(socket)
+        for turn in range(20):
+            # Given up at once, before they have begun.
+            await subscribe(socket, f"gone{turn}", "slow", filler=filler)
+            await send(socket, type="complete", id=f"gone{turn}")
+        for number in range(LIMITS.operations_max):
+            await subscribe(socket, str(number), "slow", filler=filler)
+        await send(socket, type="ping")
+        with pytest.raises(TimeoutError):
+            # Not read: two are at work, and two that wait are more than may.
+            async with asyncio.timeout(0.5):
+                await socket.recv()
+        service.opening.set()
+        got = [await receive(socket) for _ in range(2 * LIMITS.operations_max + 1)]
+
+    assert sum(message["type"] == "complete" for message in got) == LIMITS.operations_max
+    assert {"type": "pong"} in got
+
+
+async def test_subscriptions_of_one_person_cost_so_much_together_and_no_more(
+    service: Service,
+) -> None:
+    service.viewers["other"] = service.log.join(service.workspace)
+    half = COST_MAX // 2
+    async with service.open() as one, service.open() as two, service.open() as other:
+        await init(one)
+        await init(two)
+        await init(other, "other")
+        await subscribe(one, "1", cost=half)
+        await subscribe(two, "1", cost=half)
+        assert [await receive(socket) for socket in (one, two)] == [caught_up(0)] * 2
+        await subscribe(two, "2", cost=1)
+        refused = await receive(two)
+        await subscribe(other, "1", cost=COST_MAX)
+        assert await receive(other) == caught_up(0)
+        await send(one, type="complete", id="1")
+        await eventually(lambda: service.hub._costs[service.member.user] == half)
+        await subscribe(two, "2", cost=half)
+        assert await receive(two) == caught_up(0, "2")
+
+    assert (refused["id"], refused["type"]) == ("2", "error")
+    assert refused["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    await eventually(lambda: not service.hub._costs)
+
+
+async def test_a_stream_whose_message_is_too_large_ends_and_its_neighbours_go_on(
+    service: Service,
+) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        await subscribe(socket, "1", group="large")
+        await receive(socket)
+        await subscribe(socket, "2")
+        await receive(socket)
+        service.streams[0].failures.append(too_large(7))
+        service.commit()
+        messages = sorted([await receive(socket) for _ in range(2)], key=lambda one: one["id"])
+
+    assert messages[0]["type"] == "error"
+    assert messages[0]["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    assert "7 bytes" in messages[0]["payload"][0]["message"]
+    assert messages[1] == change(1, "2")
 
 
 async def test_a_flood_of_messages_is_slowed_down(service: Service) -> None:
