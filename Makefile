@@ -53,6 +53,10 @@ lock: $(VENV)/.installed ## Resolve the dependencies anew into the hashed lock f
 run: setup ## Start Carillon with its own PostgreSQL at http://127.0.0.1:8000/graphql
 	@exec $(BIN)/carillon serve
 
+.PHONY: cluster
+cluster: parts ## Start the distributed profile: two replicas, relay, workers, Dapr, Kafka
+	@exec $(BIN)/python -m cluster up
+
 .PHONY: check
 check: setup ## Lint, types, import rules, lock files, schema snapshot
 	$(BIN)/ruff check .
@@ -75,7 +79,7 @@ check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproj
 		|| { echo "$$lock does not answer pyproject.toml: make lock" >&2; exit 1; }; done
 
 .PHONY: parts
-parts: setup ## Get Dapr and Kafka into the cache, once (needs Go, Maven and Java)
+parts: setup ## Get Dapr, Kafka and PgBouncer into the cache, once (needs Go, Maven and Java)
 	@$(BIN)/python -m cluster parts
 
 .PHONY: test
@@ -88,7 +92,7 @@ unit: setup ## Run the tests that need no server, in seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: bench
-bench: setup ## Measure and print the figures of the README
+bench: setup ## Measure and print figures, as ratios of things run side by side
 	$(BIN)/python -m bench
 
 .PHONY: schema

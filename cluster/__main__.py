@@ -1,19 +1,20 @@
-"""What `make` calls: `python -m cluster parts` and `python -m cluster validate FOLDER`."""
+"""What `make` calls: `python -m cluster parts`, `up`, and `validate FOLDER`."""
 
 import sys
 from pathlib import Path
 
-from cluster.parts import PARTS, PartFailed, PartMissing
+from cluster.parts import PARTS, PGBOUNCER, PartFailed, PartMissing
+from cluster.up import FOLDER, up
 from cluster.validator import validate
 
 
 def parts() -> int:
-    """Gets Dapr and Kafka once into the cache.
+    """Gets Dapr, Kafka and PgBouncer once into the cache.
 
     Returns the exit code: a part whose tools are missing is left out, and that is no failure.
     """
     code = 0
-    for part in PARTS:
+    for part in (*PARTS, PGBOUNCER):
         try:
             if part.to_be_made():
                 sys.stdout.write(f"{part.name}: made once, {part.duration} ...\n")
@@ -30,6 +31,8 @@ def parts() -> int:
 match sys.argv[1:]:
     case ["parts"]:
         sys.exit(parts())
+    case ["up"]:
+        sys.exit(up(FOLDER))
     case ["validate", folder]:
         sys.exit(validate(Path(folder)))
     case _:

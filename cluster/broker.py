@@ -66,6 +66,10 @@ class Kafka:
         """What it says."""
         return self._program.log
 
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._program.is_running()
+
     async def start(self) -> None:
         """Returns once it takes orders.
 
@@ -113,6 +117,11 @@ class Kafka:
                 {topic: NewPartitions(partitions)}, timeout_ms=REQUEST_MAX_MS
             )
             _refuse(grown.topic_errors)
+
+    async def topics(self) -> set[str]:
+        """Returns the names of all topics."""
+        async with self._admin() as admin:
+            return set(await admin.list_topics())
 
     async def partitions(self, topic: str) -> int:
         """Returns how many partitions a topic has; 0 where there is none of the name."""

@@ -9,14 +9,14 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import httpx
 
+from cluster.health import answering
 from cluster.processes import Program, StartFailed, free_ports
 from cluster.resources import Resources, write
 from cluster.sentry import Sentry
@@ -103,12 +103,12 @@ class Process:
 
     async def start(self) -> None:
         """See `Part.start`."""
-        async with asking(self.url + HEALTH_PATH) as is_alive:
+        async with answering(self.url + HEALTH_PATH, httpx.codes.OK) as is_alive:
             await self._program.start(is_alive, within=START_MAX_S)
 
     async def ready(self) -> None:
         """Returns once it can do its work."""
-        async with asking(self.url + READINESS_PATH) as is_ready:
+        async with answering(self.url + READINESS_PATH, httpx.codes.OK) as is_ready:
             await self._program.until(is_ready, within=READY_MAX_S)
 
     async def stop(self) -> None:
@@ -244,17 +244,3 @@ class System:
             "CARILLON_SECRET_STORE": SECRET_STORE,
             "CARILLON_KAFKA_SERVERS": self._kafka_servers,
         }
-
-
-@asynccontextmanager
-async def asking(url: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """Yields what tells whether a GET of the URL answers 200."""
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-
-        async def answers() -> bool:
-            try:
-                return (await client.get(url)).status_code == httpx.codes.OK
-            except httpx.TransportError:
-                return False
-
-        yield answers

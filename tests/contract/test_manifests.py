@@ -34,18 +34,6 @@ from workers.routes import API, APPS, HEALTH_PATH, PUBSUB, READINESS_PATH, SECRE
 
 IDS = {app.id for app in APPS}
 OVERLAY_MAX_LINES = 60
-# Settings of the distributed profile, until the code that reads them is here.
-TO_COME = {
-    "CARILLON_DAPR_URL",
-    "CARILLON_DAPR_API_TOKEN",
-    "CARILLON_APP_API_TOKEN",
-    "CARILLON_SECRET_STORE",
-    "CARILLON_KAFKA_SERVERS",
-    "CARILLON_KAFKA_SECURITY",
-    "CARILLON_KAFKA_CA_FILE",
-    "CARILLON_KAFKA_CERT_FILE",
-    "CARILLON_KAFKA_KEY_FILE",
-}
 
 
 # ---------------------------------------------------------------- processes
@@ -132,7 +120,7 @@ def test_every_pod_is_restricted_and_holds_no_token_of_the_cluster(folder: Path)
 
 @every_folder
 def test_every_setting_is_one_that_the_code_reads(folder: Path) -> None:
-    known = {f"CARILLON_{name}".upper() for name in Settings.model_fields} | TO_COME
+    known = {f"CARILLON_{name}".upper() for name in Settings.model_fields}
     named = set()
     for config in of(folder, "ConfigMap").values():
         named |= config["data"].keys()

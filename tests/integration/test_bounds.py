@@ -96,8 +96,14 @@ def codes(answer: Any) -> dict[str, str]:
 
 
 PAGE = "tasks(workspaceId: $w, first: %d) { nodes { title description } }"
-NAMES = " ".join(f"name{number}: name" for number in range(40))
 SUBTASKS = "subtasks(first: %d) { nodes { description } }"
+LOG = 'changes(workspaceId: $w, after: "%s", first: %d) { nodes { task { %s } } }'
+META = "__schema { queryType { name } }"
+
+
+def under_names(count: int, field: str) -> str:
+    """The field under so many names."""
+    return " ".join(f"name{number}: {field}" for number in range(count))
 
 
 @pytest.mark.parametrize(
@@ -123,15 +129,13 @@ SUBTASKS = "subtasks(first: %d) { nodes { description } }"
             "pages in a page",
             "{ a: tasks(workspaceId: $w) { nodes { parent { " + SUBTASKS % 1 + " } } } }",
         ),
-        ("all workspaces", "{ a: viewer { workspaces { " + NAMES + " } } }"),
-        ("the log", '{ a: changes(workspaceId: $w, after: "2") { nodes { task { description } } } }'),
+        ("all workspaces", "{ a: viewer { workspaces { " + under_names(40, "name") + " } } }"),
+        ("the log", "{ a: " + LOG % ("2", 100, "description") + " }"),
         (
             "below the log",
-            '{ a: changes(workspaceId: $w, after: "14", first: 1) { nodes { task { parent { '
-            + SUBTASKS % 12
-            + " } } } } }",
+            "{ a: " + LOG % ("14", 1, "parent { " + SUBTASKS % 12 + " }") + " }",
         ),
-        ("the executor", "{ __schema { queryType { name } } a: " + PAGE % 12 + " }"),
+        ("the executor", "{ " + META + " a: " + PAGE % 12 + " }"),
     ],
 )  # fmt: skip
 async def test_an_answer_that_is_too_long_is_refused(
@@ -148,13 +152,8 @@ async def test_an_answer_that_is_too_long_is_refused(
     "_case, query",
     [
         ("pages", "{ a: " + PAGE % 6 + " b: " + PAGE % 6 + " c: task(id: $t) { title } }"),
-        ("through the executor", "{ __schema { queryType { name } } a: " + PAGE % 6 + " b: " + PAGE % 6 + " }"),
-        (
-            "and the log",
-            '{ a: changes(workspaceId: $w, after: "2", first: 6) { nodes { task { description } } } b: '
-            + PAGE % 6
-            + " }",
-        ),
+        ("through the executor", "{ " + META + " a: " + PAGE % 6 + " b: " + PAGE % 6 + " }"),
+        ("and the log", "{ a: " + LOG % ("2", 6, "description") + " b: " + PAGE % 6 + " }"),
     ],
 )  # fmt: skip
 async def test_roots_share_what_one_answer_may_have(
@@ -191,8 +190,11 @@ async def test_a_mutation_whose_answer_is_too_long_says_that_it_was_carried_out(
         + SUBTASKS % 12
         + " } } }"
     )
-    names = " ".join(f"text{number}: description" for number in range(11))
-    wide = 'mutation { a: taskUpdate(id: $t, input: {title: "wide"}) { task { ' + names + " } } }"
+    wide = (
+        'mutation { a: taskUpdate(id: $t, input: {title: "wide"}) { task { '
+        + under_names(11, "description")
+        + " } } }"
+    )
 
     for query in (deep, wide):
         answer = await setting.send(query)
@@ -232,7 +234,10 @@ def peak_kib(pid: int) -> int:
     return int(next(row for row in rows if row.startswith("VmHWM:")).split()[1])
 
 
-DEEP = "changes(workspaceId: $w) { seq ... on Change { task { subtasks(first: %d) { nodes { title } } } } }"
+DEEP = (
+    "changes(workspaceId: $w) { seq"
+    " ... on Change { task { subtasks(first: %d) { nodes { title } } } } }"
+)
 
 
 async def test_a_subscription_costs_what_one_message_may_cost(setting: Setting) -> None:
@@ -249,7 +254,7 @@ async def test_a_subscription_costs_what_one_message_may_cost(setting: Setting) 
     [
         "subtasks(first: 200) { nodes { subtasks(first: 200) { nodes { title } } } }",
         "subtasks(first: 200) { nodes { tags { name } } }",
-        " ".join(f"text{number}: description" for number in range(6)),
+        under_names(6, "description"),
     ],
 )
 async def test_a_subscription_that_costs_too_much_is_refused_before_it_begins(
@@ -283,10 +288,22 @@ async def test_a_message_that_is_too_long_is_refused(setting: Setting) -> None:
 @pytest.mark.parametrize(
     "_case, query",
     [
-        ("names for all tags", "{ workspace(id: $w) { %s } }" % " ".join(f"t{n}: tags {{ id }}" for n in range(41))),
-        ("a long text under many names", "{ task(id: $t) { %s } }" % " ".join(f"d{n}: description" for n in range(42))),
-        ("long texts", "{ %s }" % " ".join(f"p{n}: tasks(workspaceId: $w, first: 200) {{ nodes {{ description }} }}" for n in range(19))),
-        ("tags", "{ %s }" % " ".join(f"p{n}: tasks(workspaceId: $w, first: 200) {{ nodes {{ tags {{ id }} }} }}" for n in range(4))),
+        (
+            "names for all tags",
+            "{ workspace(id: $w) { " + under_names(41, "tags { id }") + " } }",
+        ),
+        (
+            "a long text under many names",
+            "{ task(id: $t) { " + under_names(42, "description") + " } }",
+        ),
+        (
+            "long texts",
+            "{ " + under_names(19, PAGE % 200) + " }",
+        ),
+        (
+            "tags",
+            "{ " + under_names(4, PAGE.replace("title description", "tags { id }") % 200) + " }",
+        ),
     ],
 )  # fmt: skip
 async def test_what_costs_too_much_is_refused_before_anything_is_read(
@@ -307,7 +324,7 @@ async def test_what_costs_too_much_is_refused_before_anything_is_read(
         ("a long alias", "{ task(id: $t) { " + "a" * (KEY_MAX_CHARS + 1) + ": id } }"),
         (
             "many connections",
-            "{ task(id: $t) { " + " ".join(f"s{n}: " + SUBTASKS % 1 for n in range(PAGES_MAX + 1)) + " } }",
+            "{ task(id: $t) { " + under_names(PAGES_MAX + 1, SUBTASKS % 1) + " } }",
         ),
     ],
 )  # fmt: skip
@@ -322,11 +339,12 @@ async def test_documents_that_are_too_large_are_refused(
 
 
 async def test_the_largest_screens_are_within_the_cost(setting: Setting) -> None:
-    """Two columns of 200 tasks with all that a list shows, and one's workspaces with their labels."""
+    """Two columns of 200 tasks with all that a list shows; all workspaces with their labels."""
     task = """id title description status priority due { date time instant } position version
         category { name colour } tags { id name colour } assignee { name } parent { id }"""
     column = "tasks(workspaceId: $w, first: 200) { totalCount seq nodes { " + task + " } }"
-    spaces = """viewer { workspaces { name viewerRole categories { name colour } tags { name colour }
+    spaces = """viewer { workspaces {
+        name viewerRole categories { name colour } tags { name colour }
         members(first: 50) { nodes { role user { name } } } } }"""
 
     for query in ("{ a: " + column + " b: " + column + " }", "{ " + spaces + " }"):

@@ -17,7 +17,7 @@ from domain.access import Viewer
 from domain.ids import SessionId, TaskId, UserId, WorkspaceId
 from domain.messages import CaughtUp, ResyncReason, ResyncRequired
 from domain.services.accounts import AccountService
-from domain.services.tasks import TaskPatch
+from domain.services.task_patch import TaskPatch
 from domain.workspaces import Role
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
