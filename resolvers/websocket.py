@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import orjson
 
@@ -20,6 +19,7 @@ from resolvers.live import Subscription
 from resolvers.origins import Origins
 from resolvers.pipes import Pipe, pipe
 from resolvers.sender import Receive, Scope, Send, address
+from resolvers.socket_messages import Closing, member, operation_payload, parsed
 from resolvers.sockets import FORBIDDEN, Sockets
 from resolvers.streams import Authenticate, Error, Stream, Subscribe, problem
 
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 SUBPROTOCOL = "graphql-transport-ws"
 # What RFC 6455 leaves for the reason of a close frame.
 REASON_MAX_BYTES = 123
-SENT_BY_CLIENTS = {"connection_init", "subscribe", "complete", "ping", "pong"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +89,10 @@ class WebSocketEndpoint:
             await Socket(self, out, address(scope)).serve(receive)
 
 
-class _Closing(Exception):
-    """The client broke a rule: `args` are the close code and the reason."""
-
-
 class Operation:
     """One id in use; also the outlet of its subscription."""
 
-    def __init__(self, socket: "Socket", id: str, out: Pipe, size: int) -> None:
-        # What waits in memory for its turn.
-        self.waiting_bytes = size
+    def __init__(self, socket: "Socket", id: str, out: Pipe) -> None:
         self.id_json = json.dumps(id).encode()
         self.task: asyncio.Task[None] | None = None
         self.subscription: Subscription | None = None
@@ -155,9 +148,9 @@ class Socket:
         self._turns = asyncio.Semaphore(endpoint.limits.answers_max)
         # Answers leave one by one, each when the client has taken the one before.
         self._delivery = asyncio.Lock()
-        # Messages whose operations have not had their turn.
-        self._waiting_bytes = 0
-        self._turn = asyncio.Event()
+        # Of messages whose operations are at work or wait for their turn.
+        self._held_bytes = 0
+        self._released = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._credit = float(endpoint.limits.messages_burst)
@@ -175,10 +168,10 @@ class Socket:
                 if event["type"] == "websocket.disconnect" or self._is_shut:
                     return
                 text = event.get("text")
-                message = _parsed(text, self._limits.message_max_bytes)
+                message = parsed(text, self._limits.message_max_bytes)
                 await self._handle(message, len(text or ""))
                 await self._pace()
-        except _Closing as closing:
+        except Closing as closing:
             self.shut(*closing.args)
         finally:
             self._stop()
@@ -203,19 +196,19 @@ class Socket:
 
     def _stop(self) -> None:
         self._is_shut = True
-        self._turn.set()
         self._timer.cancel()
         operations, self._operations = self._operations, {}
         for operation in operations.values():
             operation.stop()
 
     async def _pace(self) -> None:
-        # Each message may cause an answer: a client that does not read is not read from either.
+        # Each message may cause an answer: a client that does not read is not read from either, nor
+        # is one that has asked for much at once.
         if self._out.full:
             await self._out.drained()
-        while self._waiting_bytes > self._limits.message_max_bytes and not self._is_shut:
-            self._turn.clear()
-            await self._turn.wait()
+        while self._held_bytes > self._limits.message_max_bytes:
+            self._released.clear()
+            await self._released.wait()
         now = self._loop.time()
         earned = (now - self._credited_at) * self._limits.messages_a_second
         self._credit = min(self._credit + earned, self._limits.messages_burst) - 1
@@ -226,16 +219,16 @@ class Socket:
     async def _handle(self, message: Mapping[str, object], size: int) -> None:
         match message["type"]:
             case "connection_init":
-                await self._init(_object(message, "payload"))
+                await self._init(member(message, "payload"))
             case "ping":
-                payload = _object(message, "payload")
+                payload = member(message, "payload")
                 self._out.send(
                     b'{"type":"pong"}'
                     if payload is None
                     else b'{"type":"pong","payload":' + json.dumps(payload).encode() + b"}"
                 )
             case "pong":
-                _object(message, "payload")
+                member(message, "payload")
             case "subscribe":
                 self._subscribe(self._id(message), message, size)
             case _:
@@ -246,15 +239,15 @@ class Socket:
 
     async def _init(self, payload: Mapping[str, object] | None) -> None:
         if self._has_init:
-            raise _Closing(4429, "Too many initialisation requests")
+            raise Closing(4429, "Too many initialisation requests")
         self._has_init = True
         self._timer.cancel()
         token = (payload or {}).get("token")
         if token is not None and not isinstance(token, str):
-            raise _Closing(4400, "The payload's token is a string")
+            raise Closing(4400, "The payload's token is a string")
         refusal = self._sockets.stay_unknown(self) if token is None else await self._sign_in(token)
         if refusal is not None:
-            raise _Closing(*refusal)
+            raise Closing(*refusal)
         self._is_acknowledged = True
         self._watch_idleness()
         self._out.send(b'{"type":"connection_ack"}')
@@ -263,7 +256,7 @@ class Socket:
         try:
             self._viewer = await self._endpoint.authenticate(token)
         except Unauthenticated as error:
-            raise _Closing(*FORBIDDEN) from error
+            raise Closing(*FORBIDDEN) from error
         return self._sockets.identify(self, self._viewer)
 
     def _watch_idleness(self) -> None:
@@ -278,39 +271,36 @@ class Socket:
         given = message.get("id")
         if not isinstance(given, str) or not 0 < len(given) <= self._limits.id_max_chars:
             most = self._limits.id_max_chars
-            raise _Closing(4400, f"The id is a string of 1 to {most} characters")
+            raise Closing(4400, f"The id is a string of 1 to {most} characters")
         return given
 
     def _subscribe(self, id: str, message: Mapping[str, object], size: int) -> None:
-        payload = _operation(message)
+        payload = operation_payload(message)
         if not self._is_acknowledged:
-            raise _Closing(4401, "Unauthorized")
+            raise Closing(4401, "Unauthorized")
         if id in self._operations:
-            raise _Closing(4409, f"Subscriber for {id} already exists")
-        operation = self._operations[id] = Operation(self, id, self._out, size)
+            raise Closing(4409, f"Subscriber for {id} already exists")
+        operation = self._operations[id] = Operation(self, id, self._out)
         self._timer.cancel()
         if len(self._operations) > self._limits.operations_max:
             most = self._limits.operations_max
             text = f"Complete another operation first: a socket holds {most}."
             operation.fail([problem("LIMIT_EXCEEDED", text)])
             return
-        self._waiting_bytes += size
+        self._held_bytes += size
         task = operation.task = asyncio.create_task(self._in_turn(operation, payload))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # Also where it is cancelled before its first step, which runs nothing of it.
-        task.add_done_callback(lambda _: self._waits_no_more(operation))
+        task.add_done_callback(lambda task: self._release(task, size))
+
+    def _release(self, task: asyncio.Task[None], size: int) -> None:
+        self._tasks.discard(task)
+        self._held_bytes -= size
+        self._released.set()
 
     async def _in_turn(self, operation: Operation, payload: Mapping[str, object]) -> None:
         """Opens the operation, and keeps its turn until the client has taken an answer."""
         async with self._turns:
-            self._waits_no_more(operation)
             await self._open(operation, payload)
-
-    def _waits_no_more(self, operation: Operation) -> None:
-        self._waiting_bytes -= operation.waiting_bytes
-        operation.waiting_bytes = 0
-        self._turn.set()
 
     async def _open(self, operation: Operation, payload: Mapping[str, object]) -> None:
         try:
@@ -343,41 +333,3 @@ class Socket:
 
 def _message(id_json: bytes, type: bytes, payload: bytes) -> bytes:
     return b"".join((b'{"id":', id_json, b',"type":"', type, b'","payload":', payload, b"}"))
-
-
-def _parsed(text: object, max_bytes: int) -> Mapping[str, object]:
-    if not isinstance(text, str):
-        raise _Closing(4400, "Messages are text")
-    if len(text) > max_bytes:
-        raise _Closing(1009, "Message too big")
-    try:
-        message = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise _Closing(4400, "Messages are JSON") from error
-    kind = message.get("type") if isinstance(message, dict) else None
-    if not isinstance(kind, str) or kind not in SENT_BY_CLIENTS:
-        raise _Closing(4400, "Messages are objects whose type is one that clients send")
-    return cast(Mapping[str, object], message)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _object(holder: Mapping[str, object], name: str) -> Mapping[str, object] | None:
-    value = holder.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise _Closing(4400, f"`{name}` is an object")
-    return value
-
-
-def _operation(message: Mapping[str, object]) -> Mapping[str, object]:
-    """Returns the payload of `subscribe`, its known members in their known types."""
-    payload = _object(message, "payload")
-    if payload is None or not isinstance(payload.get("query"), str):
-        raise _Closing(4400, "The payload's `query` is a string")
-    if not isinstance(payload.get("operationName"), str | None):
-        raise _Closing(4400, "`operationName` is a string")
-    _object(payload, "variables")
-    _object(payload, "extensions")
-    return payload

@@ -27,7 +27,8 @@ from resolvers.limits import KEY_MAX_CHARS, PAGES_MAX
 from resolvers.persisted import PersistedQueries
 from resolvers.preparation import Readers
 from resolvers.responses import Rejected
-from resolvers.streams import Opened, Stream
+from resolvers.streams import Opened
+from resolvers.subscription import ChangeStream
 from schema.context import UseCases
 from tests.worlds import World
 
@@ -244,8 +245,8 @@ async def test_a_subscription_costs_what_one_message_may_cost(setting: Setting) 
     cheap = await setting.subscribe("subscription { changes(workspaceId: $w) { seq } }")
     deep = await setting.subscribe("subscription { " + DEEP % 200 + " }")
 
-    assert isinstance(cheap, Stream)  # type: ignore[misc]
-    assert isinstance(deep, Stream)  # type: ignore[misc]
+    assert isinstance(cheap, ChangeStream)
+    assert isinstance(deep, ChangeStream)
     assert (cheap.cost, deep.cost) == (1, 1 + 1 + 1 + 200)
 
 
@@ -272,7 +273,7 @@ async def test_a_subscription_that_costs_too_much_is_refused_before_it_begins(
 
 async def test_a_message_that_is_too_long_is_refused(setting: Setting) -> None:
     stream = cast(
-        "Stream",
+        "ChangeStream",
         await setting.subscribe(
             "subscription { changes(workspaceId: $w) { ... on Change { task { "
             + SUBTASKS % 12

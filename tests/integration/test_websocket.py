@@ -480,7 +480,7 @@ async def test_messages_that_wait_for_their_turn_are_bounded(service: Service) -
             await subscribe(socket, str(number), "slow", filler=filler)
         await send(socket, type="ping")
         with pytest.raises(TimeoutError):
-            # Not read: two are at work, and two that wait are more than may.
+            # Not read: the messages of two at work are as much as may be held.
             async with asyncio.timeout(0.5):
                 await socket.recv()
         service.opening.set()
