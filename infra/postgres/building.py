@@ -1,17 +1,14 @@
 """How a statement is put together: parameters, joins, and JSON made by the database."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from functools import reduce
-from operator import add
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
     JSON,
     BindParameter,
-    Boolean,
     ColumnElement,
     FromClause,
     Select,
@@ -30,8 +27,6 @@ from sqlalchemy.types import TypeEngine
 from domain.ids import UserId
 from domain.paging import Page
 
-# What the error says that ends a statement whose answer grows too large.
-TOO_LARGE = "the answer is too large"
 # json_build_object takes 100 arguments (JSON_OBJECT takes more, from PostgreSQL 16 on).
 PAIRS_MAX = 50
 
@@ -55,7 +50,7 @@ Join: TypeAlias = tuple[FromClause, ColumnElement[bool]]
 class Statement:
     """A statement being built, for the request that needed it first.
 
-    Its answer has at most about `most` bytes: what could grow beyond is measured while it is made.
+    Its answer has at most about `most` bytes: see `infra.postgres.bounds`.
     """
 
     request: Request
@@ -101,67 +96,6 @@ class Statement:
     def join(self, target: FromClause, on: ColumnElement[bool]) -> None:
         """Joins `target`, none or one row for each, to the innermost select being built."""
         self.joins[-1].append((target, on))
-
-    def measured(
-        self, rows: Select[Any], items: Sequence[str]
-    ) -> tuple[FromClause, ColumnElement[bool]]:
-        """Returns the rows, and a condition that is to be asked of each.
-
-        It holds as long as those items, JSON, have at most `most` bytes together, and ends the
-        statement beyond: what comes after is not made.
-        """
-        made = _once(rows).subquery()
-        size: ColumnElement[Any] = reduce(add, (_size(made.c[item]) for item in items))
-        so_far = func.sum(size).over(rows=(None, 0))
-        counted = select(*made.c, so_far.label("so_far")).subquery()
-        return counted, self.within(counted.c.so_far)
-
-    def within(self, size: ColumnElement[Any]) -> ColumnElement[bool]:
-        """Returns true for a size of at most `most` bytes; a greater one ends the statement."""
-        # What cannot be cast says so, and the text is made of the row, or it would be cast while
-        # the statement is planned.
-        said = cast(func.concat(literal_column(f"'{TOO_LARGE}: '"), size), Boolean)
-        return case((size <= literal_column(str(self.most)), literal_column("true")), else_=said)
-
-    def in_turn(
-        self, pairs: Sequence[tuple[str, ColumnElement[Any]]], large: Container[str]
-    ) -> ColumnElement[Any]:
-        """Returns an object of the pairs, of which those named may be large.
-
-        Of these each is made only where the ones before it leave room for it: in a select around
-        theirs, for the planner gives up on a long row of joins that look at each other.
-        """
-        steps: FromClause | None = None
-        names: dict[str, str] = {}
-        for key, value in pairs:
-            if key not in large:
-                continue
-            name = names[key] = f"part{len(names)}"
-            if steps is None:
-                step = select(value.label(name), literal_column("0").label("so_far"))
-                step = step.correlate_except()
-            else:
-                *parts, before = steps.c
-                so_far = before + _size(parts[-1])
-                part = case((self.within(so_far), value)).label(name)
-                step = select(*parts, part, so_far.label("so_far")).select_from(steps)
-                step = step.correlate_except(steps)
-            steps = _once(step).subquery()
-        if steps is None:
-            return json_object(pairs)
-        made = [(key, steps.c[names[key]] if key in names else value) for key, value in pairs]
-        whole = select(json_object(made)).select_from(steps)
-        return whole.correlate_except(steps).scalar_subquery()
-
-
-def _once(statement: Select[Any]) -> Select[Any]:
-    """Returns the select behind a fence: each of its values is made once, however often used."""
-    return statement.offset(literal_column("0"))
-
-
-def _size(item: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Returns the bytes of a value that was made here; known without looking into it."""
-    return func.coalesce(func.pg_column_size(item), literal_column("0"))
 
 
 def json_object(pairs: Sequence[tuple[str, ColumnElement[Any]]]) -> ColumnElement[Any]:

@@ -27,6 +27,7 @@ from domain.filters import Where, where
 from domain.paging import Page
 from domain.reading import MEMBER_ORDER, SUBTASK_ORDER, TaskPage
 from domain.selection import Field, Selection
+from infra.postgres import bounds
 from infra.postgres.building import Request, Statement, json_list, json_object, text_of
 from infra.postgres.conditions import matching
 from infra.postgres.pages import Scope, cursor_text, page_values, task_page
@@ -246,14 +247,16 @@ def _measured(statement: Statement, lists: Sequence[Field], rows: _Rows, node: N
     }
 
     def values() -> Sequence[ColumnElement[Any]]:
-        items = (
+        made = (
             case((rows.shown, makers[field.attribute](_below(field)))).label(_item(index))
             for index, field in enumerate(lists)
         )
-        return [rows.page.c.place, rows.page.c.cursor, *items]
+        return [rows.page.c.place, rows.page.c.cursor, *made]
 
     made = statement.joined(rows.page, values)
-    counted, within = statement.measured(made, [_item(index) for index in range(len(lists))])
+    counted, within = bounds.measured(
+        statement, made, [_item(index) for index in range(len(lists))]
+    )
     return replace(rows, page=counted, within=within)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from domain.selection import Field, Selection
 from domain.tasks import Priority
 from domain.workspaces import Role
-from infra.postgres import connections
+from infra.postgres import bounds, connections
 from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
 from infra.postgres.tables import account, category, member, tag, task, workspace
 
@@ -51,7 +51,7 @@ def json_of(statement: Statement, source: Source, selection: Selection) -> Colum
         else:
             pairs.append((field.key, describe[field.attribute](statement, source, field)))
     large = [f.key for f in selection.fields if f.selection is not None and is_large(f.selection)]
-    return json_object(pairs) if len(large) < 2 else statement.in_turn(pairs, large)
+    return bounds.in_turn(statement, pairs, large)
 
 
 def is_large(selection: Selection) -> bool:
@@ -176,7 +176,7 @@ def _own_workspaces(statement: Statement, source: Source, field: Field) -> Colum
         ],
     )
     made = made.where(place.c.user_id == source.rows.c.id).correlate(source.rows)
-    found, within = statement.measured(made, ["item"])
+    found, within = bounds.measured(statement, made, ["item"])
     return select(
         json_list(found.c.item, [found.c.created_at, found.c.id], within)
     ).scalar_subquery()

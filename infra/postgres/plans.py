@@ -28,7 +28,8 @@ from domain.reading import (
     too_large,
 )
 from domain.selection import Selection
-from infra.postgres.building import TOO_LARGE, Request, Statement, Values, json_object, text_of
+from infra.postgres.bounds import TOO_LARGE, in_turn
+from infra.postgres.building import Request, Statement, Values, text_of
 from infra.postgres.connections import LIVE
 from infra.postgres.lanes import Lanes
 from infra.postgres.log import PostgresLog
@@ -203,7 +204,7 @@ def build(selection: Selection, request: Request, most: int) -> Plan:
             index, read = next(reads)
             pairs.append((field.key, ROOTS[type(read)](statement, index, field.selection)))
     large = [field.key for field in selection.fields if field.selection is not None]
-    answer = json_object(pairs) if len(large) < 2 else statement.in_turn(pairs, large)
+    answer = in_turn(statement, pairs, large)
     if statement.guards:
         answer = case((and_(*statement.guards), answer))
     compiled = select(answer).compile(dialect=_DIALECT)

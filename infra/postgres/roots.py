@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.reading import OneTask, OneWorkspace, Present, TaskPage, TheViewer
 from domain.selection import Selection
-from infra.postgres import connections
+from infra.postgres import bounds, connections
 from infra.postgres.building import Statement
 from infra.postgres.objects import Source, json_of
 from infra.postgres.tables import account, member, task, workspace
@@ -82,7 +82,7 @@ def _present(statement: Statement, index: int, selection: Selection) -> ColumnEl
     ).where(rows.c.id == any_(ids))
     if table is not account:
         made = made.where(rows.c.workspace_id == space)
-    found, within = statement.measured(made, ["item"])
+    found, within = bounds.measured(statement, made, ["item"])
     by_id: Any = func.json_object_agg(found.c.id, found.c.item)
     return select(
         func.coalesce(by_id.filter(within), literal_column("'{}'::json"))
