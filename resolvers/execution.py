@@ -27,7 +27,6 @@ from resolvers.cost import COST_MAX, MESSAGE_COST_MAX
 from resolvers.documents import Documents, Invalid, Operation
 from resolvers.executable import make_executable
 from resolvers.failures import TooCostly, failure
-from resolvers.payloads import carried_out
 from resolvers.persisted import PersistedQueries, PersistedQueryNotFound, asks
 from resolvers.preparation import Asked, Preparation, Readers, Root
 from resolvers.reads import REACH_WAIT_S, RootReads
@@ -305,9 +304,10 @@ def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:
 
 def _unsaid(work: _Work, most: int) -> OverLimit:
     """Returns what is said instead of an answer that is too long."""
+    fault = too_large(most)
     if work.operation.kind is OperationType.MUTATION:
-        return carried_out(too_large(most))
-    return too_large(most)
+        return OverLimit(f"All of this was carried out or refused; read what came of it. {fault}")
+    return fault
 
 
 def _at(root: Root, fault: Exception) -> GraphQLError:

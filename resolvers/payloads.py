@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
@@ -96,10 +97,8 @@ async def done(
     answer: Payload = {}
     for field in selected(info).fields:
         if field.attribute == subject and field.selection is not None:
-            try:
+            with carried_out():
                 answer[field.key] = await _shown(info, outcome.state, field.selection, workspace)
-            except OverLimit as fault:
-                raise carried_out(fault) from fault
         elif field.attribute == f"{subject}_id":
             answer[field.key] = str(outcome.subject)
         elif field.attribute == "seq":
@@ -111,9 +110,13 @@ async def done(
     return answer
 
 
-def carried_out(fault: OverLimit) -> OverLimit:
-    """Returns the fault of an answer to a mutation that was carried out nevertheless."""
-    return OverLimit(f"This was carried out. {fault}")
+@contextmanager
+def carried_out() -> Iterator[None]:
+    """Says of an answer that is too long that its mutation was carried out nevertheless."""
+    try:
+        yield
+    except OverLimit as fault:
+        raise OverLimit(f"This was carried out. {fault}") from fault
 
 
 def wanted_id(text: str, *path: str) -> UUID:

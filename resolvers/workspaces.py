@@ -7,7 +7,16 @@ from domain import accounts
 from domain.errors import Problems
 from domain.ids import UserId, WorkspaceId
 from domain.reading import OneWorkspace, TheViewer
-from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from resolvers.payloads import (
+    Payload,
+    carried_out,
+    command,
+    done,
+    mutation,
+    new_id,
+    visible_id,
+    wanted_id,
+)
 from resolvers.selection import selected
 from schema import workspaces as t
 from schema.context import RequestInfo
@@ -77,7 +86,8 @@ class WorkspaceMutation:
         for field in selected(info).fields:
             if field.selection is not None and field.attribute == "workspace":
                 # The change is the member's; the answer is null for who has left the workspace.
-                answer[field.key] = await info.context.read(
-                    OneWorkspace(id=workspace), field.selection
-                )
+                with carried_out():
+                    answer[field.key] = await info.context.read(
+                        OneWorkspace(id=workspace), field.selection
+                    )
         return answer
