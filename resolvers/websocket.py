@@ -150,7 +150,6 @@ class Socket:
         self._delivery = asyncio.Lock()
         # Of messages whose operations are at work or wait for their turn.
         self._held_bytes = 0
-        self._released = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._credit = float(endpoint.limits.messages_burst)
@@ -207,8 +206,7 @@ class Socket:
         if self._out.full:
             await self._out.drained()
         while self._held_bytes > self._limits.message_max_bytes:
-            self._released.clear()
-            await self._released.wait()
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         now = self._loop.time()
         earned = (now - self._credited_at) * self._limits.messages_a_second
         self._credit = min(self._credit + earned, self._limits.messages_burst) - 1
@@ -295,7 +293,6 @@ class Socket:
     def _release(self, task: asyncio.Task[None], size: int) -> None:
         self._tasks.discard(task)
         self._held_bytes -= size
-        self._released.set()
 
     async def _in_turn(self, operation: Operation, payload: Mapping[str, object]) -> None:
         """Opens the operation, and keeps its turn until the client has taken an answer."""
