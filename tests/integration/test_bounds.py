@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from carillon.graphql import build
+from domain import tasks
 from domain.access import Viewer
 from domain.errors import OverLimit
 from domain.ids import SessionId, TaskId
@@ -230,6 +232,28 @@ async def test_the_database_stops_where_an_answer_becomes_too_long(setting: Sett
     assert peak_kib(pid) < 60_000
 
 
+@pytest.mark.parametrize(
+    "_case, query",
+    [
+        ("roots", "{ " + under_names(3, PAGE % 6) + " }"),
+        ("pages", "{ a: task(id: $t) { " + under_names(3, SUBTASKS % 6) + " } }"),
+    ],
+)
+async def test_the_database_makes_no_part_where_those_before_left_no_room(
+    setting: Setting, _case: str, query: str
+) -> None:
+    payload = setting.filled(query)
+    operation, values = await setting.operations._operation(setting.ada, payload)
+    preparation = operation.preparation(values)
+    asked, pages = preparation.ask(values)
+    assert preparation.whole is not None
+
+    with pytest.raises(OverLimit) as refused:
+        await preparation.whole.read(setting.world.ada, [one.read for one in asked], pages)
+
+    assert isinstance(refused.value.__cause__, asyncpg.PostgresError)
+
+
 def peak_kib(pid: int) -> int:
     rows = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(row for row in rows if row.startswith("VmHWM:")).split()[1])
@@ -271,7 +295,7 @@ async def test_a_subscription_that_costs_too_much_is_refused_before_it_begins(
     assert f"at most {MESSAGE_COST_MAX}" in str(error["message"])
 
 
-async def test_a_message_that_is_too_long_is_refused(setting: Setting) -> None:
+async def test_a_message_that_goes_deep_is_bounded_while_it_is_read(setting: Setting) -> None:
     stream = cast(
         "ChangeStream",
         await setting.subscribe(
@@ -284,6 +308,26 @@ async def test_a_message_that_is_too_long_is_refused(setting: Setting) -> None:
 
     with pytest.raises(OverLimit):
         await cast("Any", stream.render(change))
+
+
+async def test_a_message_that_repeats_a_long_text_is_refused(setting: Setting) -> None:
+    await setting.world.task("long", description="\U0001f514" * tasks.DESCRIPTION_MAX_CHARS)
+    (change,) = await PostgresLog(setting.lanes).read(
+        setting.world.home, await setting.world.head() - 1, 1
+    )
+
+    once, thrice = [
+        await setting.subscribe(
+            "subscription { changes(workspaceId: $w) { ... on Change { task { "
+            + under_names(count, "description")
+            + " } } } }"
+        )
+        for count in (1, 3)
+    ]
+
+    assert len(cast("bytes", cast("ChangeStream", once).render(change))) > 400_000
+    with pytest.raises(OverLimit):
+        cast("ChangeStream", thrice).render(change)
 
 
 @pytest.mark.parametrize(
