@@ -10,7 +10,7 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from carillon import telemetry
-from carillon.api import Api, page
+from carillon.api import Api, Ready, page
 from carillon.brokers import brokers_of
 from carillon.cleanup import TIMING, clean
 from carillon.database import Database
@@ -19,7 +19,7 @@ from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
 from domain.outbox import Topic
-from domain.ports import StateStore
+from domain.ports import Clock, StateStore
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
@@ -45,10 +45,13 @@ from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
+from resolvers.origins import CrossOrigin, Origins
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.sockets import Limits, Sockets
 from resolvers.sse import ServerSentEvents
 from resolvers.streams import Authenticate
+from resolvers.subscription import MESSAGE_MAX_BYTES
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
 from workers.routes import STATE_STORE
@@ -59,6 +62,8 @@ from workers.timer import ticking
 READ_LANES = 6
 WRITE_LANES = 6
 LIVE_LANES = 4
+# Messages that go deeper than their change wait for each other, never an answer for them.
+MESSAGE_LANES = 2
 # Behind Kafka the heads are compared only for what it may have lost.
 BEHIND_KAFKA_POLL_S = 2.0
 
@@ -87,6 +92,7 @@ class _Connections:
     custom: Lanes
     writes: Lanes
     live: Lanes
+    messages: Lanes
     sidecar: Sidecar | None
 
 
@@ -162,10 +168,14 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )
-        lanes = ReadLanes(generic=to.generic, custom=to.custom)
-        reader = PostgresReader(lanes, PostgresLog(to.live), clock)
-        persisted = PersistedQueries(_state(to))
-        operations = Operations(build(), reader, use, persisted)
+        most = settings.answer_max_bytes
+        operations = Operations(
+            build(),
+            _readers(to, clock, most),
+            use,
+            PersistedQueries(_state(to)),
+            answer_max_bytes=most,
+        )
         authenticate = Authenticator(tokens, clock, poll.is_revoked).authenticate
 
         ready = readiness(to.generic, to.sidecar)
@@ -175,18 +185,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 return "The topics are not being read yet."
             return await ready()
 
-        api = Api(
-            graphql=HttpEndpoint(
-                operations=operations,
-                authenticate=authenticate,
-                events=ServerSentEvents(sockets),
-                page=page,
-                body_max_bytes=settings.body_max_bytes,
-            ),
-            sockets=_websocket(settings, sockets, authenticate, operations),
-            ready=check,
-            metrics=telemetry.metrics,
-        )
+        api = _api(settings, sockets, authenticate, operations, check)
         works = [*events.works(), poll.run(sockets)]
         if settings.dapr_url is None:
             works.append(ticking("daily-cleanup", lambda: clean(settings, found), TIMING))
@@ -213,9 +212,22 @@ async def _connections(stack: AsyncExitStack, settings: Settings, found: Databas
             LaneOptions(size=WRITE_LANES, name="carillon write", plans="force_generic_plan")
         ),
         live=await lanes(LaneOptions(size=LIVE_LANES, name="carillon live")),
+        messages=await lanes(
+            LaneOptions(size=MESSAGE_LANES, name="carillon messages", plans="force_generic_plan")
+        ),
         sidecar=None
         if settings.dapr_url is None
         else await stack.enter_async_context(sidecar_of(settings)),
+    )
+
+
+def _readers(to: _Connections, clock: Clock, answer_max_bytes: int) -> Readers:
+    log = PostgresLog(to.live)
+    answers = ReadLanes(generic=to.generic, custom=to.custom)
+    messages = ReadLanes(generic=to.messages, custom=to.messages)
+    return Readers(
+        answers=PostgresReader(answers, log, clock, answer_max_bytes),
+        messages=PostgresReader(messages, log, clock, MESSAGE_MAX_BYTES),
     )
 
 
@@ -225,15 +237,32 @@ def _state(to: _Connections) -> StateStore:
     return DaprStateStore(to.sidecar, STATE_STORE)
 
 
-def _websocket(
-    settings: Settings, sockets: Sockets, authenticate: Authenticate, operations: Operations
-) -> WebSocketEndpoint:
-    return WebSocketEndpoint(
-        sockets=sockets,
+def _api(
+    settings: Settings,
+    sockets: Sockets,
+    authenticate: Authenticate,
+    operations: Operations,
+    ready: Ready,
+) -> Api:
+    origins = Origins(settings.allowed_origins)
+    endpoint = HttpEndpoint(
+        operations=operations,
         authenticate=authenticate,
-        subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
-        allowed_origins=settings.allowed_origins,
-        limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        events=ServerSentEvents(sockets),
+        page=page,
+        body_max_bytes=settings.body_max_bytes,
+    )
+    return Api(
+        graphql=CrossOrigin(endpoint, origins),
+        sockets=WebSocketEndpoint(
+            sockets=sockets,
+            authenticate=authenticate,
+            subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
+            origins=origins,
+            limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        ),
+        ready=ready,
+        metrics=telemetry.metrics,
     )
 
 

@@ -10,12 +10,15 @@ from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.changes import Change
+from domain.errors import OverLimit
 from domain.filters import Where
 from domain.ids import TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
 
+# A page of 200 tasks takes some 200 kB; with the longest descriptions it would take 80 MB.
+ANSWER_MAX_BYTES = 8_388_608
 # The one order of each connection that lies in another object.
 SUBTASK_ORDER: Final = (Order(POSITION),)
 MEMBER_ORDER: Final = (Order(Key(name="JOINED_AT", attribute="created_at", kind=datetime)),)
@@ -98,6 +101,11 @@ class LogPage:
     resync: ResyncRequired | None
 
 
+def too_large(most: int) -> OverLimit:
+    """Returns the refusal of an answer of more than so many bytes."""
+    return OverLimit(f"The answer has more than {most} bytes: ask for smaller pages, or less text.")
+
+
 class PreparedRead(Protocol):
     """One selection of rows and fields, ready to be read with the values of a request."""
 
@@ -113,6 +121,9 @@ class PreparedRead(Protocol):
             viewer: who asks; None where every read is `Present`.
             reads: one for each field of the prepared selection that has a selection of its own.
             pages: those of the nested connections, by the index in their `Field.page`.
+
+        Raises:
+            OverLimit: the answer would be longer than one may be; see `too_large`.
         """
         ...
 

@@ -29,6 +29,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def cost(self) -> int:
+        """What one message may cost; see `resolvers.cost`."""
+        ...
+
+    @property
     def group(self) -> Hashable:
         """Streams of one workspace with equal groups render equal bytes for the same message."""
         ...
@@ -36,7 +41,8 @@ class Stream(Protocol):
     def render(self, message: Message) -> bytes | Awaitable[bytes]:
         """Returns the response's JSON text `{"data":{...}}`; at once where no query is needed.
 
-        OSError and Unavailable mean "ask again"; other exceptions end the stream.
+        OSError and Unavailable mean "ask again"; other exceptions end the stream, OverLimit with
+        its own words.
         """
         ...
 

@@ -33,10 +33,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def _one(task: UUID) -> OneTask:
-    return OneTask(id=TaskId(task))
-
-
 def _task(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneTask:
     return OneTask(id=TaskId(visible_id(id)), at_least=at_least or None)
 
@@ -117,7 +113,7 @@ class TaskMutation:
         draft = _draft(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
         outcome = await info.context.use.tasks.create(who, workspace, new, draft)
-        return await done(info, "task", outcome, _one)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
     async def task_update(
@@ -128,7 +124,7 @@ class TaskMutation:
         patch = _patch(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
         outcome = await info.context.use.tasks.update(who, task, patch, _version(input))
-        return await done(info, "task", outcome, _one)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
     async def task_complete(
@@ -186,7 +182,7 @@ async def _carried_out(
     """Does what needs nothing but the task and the version that the caller has seen."""
     who = command(info, given.client_mutation_id)
     outcome = await carry_out(who, TaskId(wanted_id(id, "id")), _version(given))
-    return await done(info, "task", outcome, _one)
+    return await done(info, "task", outcome)
 
 
 def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:

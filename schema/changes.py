@@ -20,7 +20,8 @@ class ChangeMessage:
 @strawberry.type(
     description="One row of the log. `kind` is dotted: task.created, task.completed, tag.updated,"
     " member.removed ... The subject's field holds the state after the change, with the display"
-    " fields of what it refers to; deeper selections show the present. `fields` names what changed."
+    " fields of what it refers to; deeper selections show the present of what it names, and leave"
+    " the rest as it was. `fields` names what changed."
     " A renamed tag is one change of the tag. A member's change has the Member's id as subjectId."
 )
 class Change(ChangeMessage):

@@ -14,12 +14,13 @@ from sqlalchemy import (
     cast,
     exists,
     null,
+    select,
 )
 
 from domain.selection import Field, Selection
 from domain.tasks import Priority
 from domain.workspaces import Role
-from infra.postgres import connections
+from infra.postgres import bounds, connections
 from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
 from infra.postgres.tables import account, category, member, tag, task, workspace
 
@@ -49,7 +50,17 @@ def json_of(statement: Statement, source: Source, selection: Selection) -> Colum
             pairs.append((field.key, text_of(selection.kind)))
         else:
             pairs.append((field.key, describe[field.attribute](statement, source, field)))
-    return json_object(pairs)
+    large = [f.key for f in selection.fields if f.selection is not None and is_large(f.selection)]
+    return bounds.in_turn(statement, pairs, large)
+
+
+def is_large(selection: Selection) -> bool:
+    """Tells whether an object may hold a page, or the lists of all workspaces, and so be large."""
+    return selection.kind in {"TaskConnection", "MemberConnection"} or any(
+        (selection.kind, field.attribute) == ("Viewer", "workspaces")
+        or (field.selection is not None and is_large(field.selection))
+        for field in selection.fields
+    )
 
 
 def _column(name: str) -> Describe:
@@ -86,9 +97,9 @@ def _labels(table: Table) -> Describe:
         below = Source(rows=rows)
         found = statement.joined(
             rows,
-            lambda: json_list(
-                json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]
-            ),
+            lambda: [
+                json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])
+            ],
         )
         return (
             found.where(rows.c.workspace_id == source.rows.c.id)
@@ -104,7 +115,7 @@ def _task_tags(statement: Statement, source: Source, field: Field) -> ColumnElem
     below = Source(rows=rows)
     found = statement.joined(
         rows,
-        lambda: json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]),
+        lambda: [json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])],
     )
     return (
         found.where(rows.c.id == any_(source.rows.c.tag_ids))
@@ -156,13 +167,19 @@ def _own_workspaces(statement: Statement, source: Source, field: Field) -> Colum
     """Returns the account's workspaces by the time they were joined."""
     place, rows = member.alias(), workspace.alias()
     below = Source(rows=rows, role=place.c.role)
-    found = statement.joined(
+    made = statement.joined(
         place.join(rows, rows.c.id == place.c.workspace_id),
-        lambda: json_list(
-            json_of(statement, below, _below(field)), [place.c.created_at, place.c.id]
-        ),
+        lambda: [
+            place.c.created_at,
+            place.c.id,
+            json_of(statement, below, _below(field)).label("item"),
+        ],
     )
-    return found.where(place.c.user_id == source.rows.c.id).correlate(source.rows).scalar_subquery()
+    made = made.where(place.c.user_id == source.rows.c.id).correlate(source.rows)
+    found, within = bounds.measured(statement, made, ["item"])
+    return select(
+        json_list(found.c.item, [found.c.created_at, found.c.id], within)
+    ).scalar_subquery()
 
 
 def _subtasks(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:

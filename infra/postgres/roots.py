@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.reading import OneTask, OneWorkspace, Present, TaskPage, TheViewer
 from domain.selection import Selection
-from infra.postgres import connections
+from infra.postgres import bounds, connections
 from infra.postgres.building import Statement
 from infra.postgres.objects import Source, json_of
 from infra.postgres.tables import account, member, task, workspace
@@ -30,7 +30,7 @@ Root: TypeAlias = Callable[[Statement, int, Selection], ColumnElement[Any]]
 
 def _the_viewer(statement: Statement, _index: int, selection: Selection) -> ColumnElement[Any]:
     rows = account.alias()
-    found = statement.joined(rows, lambda: json_of(statement, Source(rows=rows), selection))
+    found = statement.joined(rows, lambda: [json_of(statement, Source(rows=rows), selection)])
     return found.where(rows.c.id == statement.viewer).scalar_subquery()
 
 
@@ -41,7 +41,7 @@ def _one_workspace(statement: Statement, index: int, selection: Selection) -> Co
     source = Source(rows=rows, role=place.c.role)
     found = statement.joined(
         rows.join(place, place.c.workspace_id == rows.c.id),
-        lambda: json_of(statement, source, selection),
+        lambda: [json_of(statement, source, selection)],
     )
     return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
 
@@ -53,7 +53,7 @@ def _one_task(statement: Statement, index: int, selection: Selection) -> ColumnE
     _wait(statement, index, lambda mine: mine.c.id == its)
     found = statement.joined(
         rows.join(place, place.c.workspace_id == rows.c.workspace_id),
-        lambda: json_of(statement, Source(rows=rows), selection),
+        lambda: [json_of(statement, Source(rows=rows), selection)],
     )
     return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
 
@@ -77,16 +77,16 @@ def _present(statement: Statement, index: int, selection: Selection) -> ColumnEl
     space = statement.bind(lambda request: request.reads[index].workspace, Uuid())
     ids = statement.bind(lambda request: list(request.reads[index].ids), ARRAY(Uuid()))
     source = Source(rows=rows, workspace=space)
-    found = statement.joined(
-        rows,
-        lambda: func.coalesce(
-            func.json_object_agg(rows.c.id, json_of(statement, source, selection)),
-            literal_column("'{}'::json"),
-        ),
-    )
+    made = statement.joined(
+        rows, lambda: [rows.c.id, json_of(statement, source, selection).label("item")]
+    ).where(rows.c.id == any_(ids))
     if table is not account:
-        found = found.where(rows.c.workspace_id == space)
-    return found.where(rows.c.id == any_(ids)).scalar_subquery()
+        made = made.where(rows.c.workspace_id == space)
+    found, within = bounds.measured(statement, made, ["item"])
+    by_id: Any = func.json_object_agg(found.c.id, found.c.item)
+    return select(
+        func.coalesce(by_id.filter(within), literal_column("'{}'::json"))
+    ).scalar_subquery()
 
 
 def _wait(

@@ -20,6 +20,7 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from schema.context import UseCases
 from tests.worlds import World
 
@@ -77,8 +78,9 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
         reader = PostgresReader(
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), SystemClock()
         )
+        readers = Readers(answers=reader, messages=reader)
         persisted = PersistedQueries(PostgresStateStore(lanes))
-        yield Api(world, Operations(build(), reader, use, persisted))
+        yield Api(world, Operations(build(), readers, use, persisted))
 
 
 async def test_all_that_is_wrong_with_a_new_task_is_told_at_once(api: Api) -> None:

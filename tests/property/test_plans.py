@@ -33,6 +33,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.failures import failure
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from schema.context import UseCases
 from tests.documents import Documents
@@ -275,7 +276,10 @@ async def world(database_url: str) -> AsyncIterator[World]:
         core = schema._schema
         # Queries ask for no use case.
         operations = Operations(
-            schema, reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(generic))
+            schema,
+            Readers(answers=reader, messages=reader),
+            cast("UseCases", None),
+            PersistedQueries(PostgresStateStore(generic)),
         )
         documents = Documents(core, Random(0), _pools(facts))
         yield World(operations, facts, plain(build()._schema, facts), documents)
