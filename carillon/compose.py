@@ -22,6 +22,7 @@ from domain.ports import StateStore
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.series import SeriesService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
@@ -157,6 +158,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
+            series=SeriesService(store, clock, uuid7),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )

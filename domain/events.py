@@ -27,6 +27,11 @@ KINDS: Final = frozenset(
         "task.reopened",
         "task.deleted",
         "task.restored",
+        "series.created",
+        "series.updated",
+        "series.paused",
+        "series.resumed",
+        "series.ended",
     }
 )
 

@@ -17,7 +17,7 @@ from domain.selection import Field, Selection
 from resolvers.render import State, change_state, holds, render
 
 # The fields of a change below which a selection may ask for more than the change carries.
-_DEEP = ("task", "member", "actor")
+_DEEP = ("task", "member", "series", "actor")
 
 
 class Changes:
