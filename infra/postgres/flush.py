@@ -61,7 +61,11 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "tasks": [_changed(one, fields[one.id]) for one in writes.tasks],
         "series_seen": [{"id": one, "rev": rev} for one, rev in writes.series_seen.items()],
         "series_new": [series_row(one) | moved_row(one) for one in writes.series_new],
-        "series": [series_row(one) for one in writes.series if fields.get(one.id)],
+        "series": [
+            series_row(one)
+            for one in writes.series
+            if not {"recurrence", "template"}.isdisjoint(fields.get(one.id, ()))
+        ],
         "series_moved": [moved_row(one) for one in writes.series],
         "slots_new": [ledger_row(one) for one in writes.slots_new],
         "slots": [ledger_row(one) for one in writes.slots],

@@ -182,7 +182,8 @@ BEGIN
         FROM jsonb_populate_recordset(NULL::series_slot, p->'slots_new');
     END IF;
     IF p ? 'slots' THEN
-        UPDATE series_slot SET state = s.state
+        UPDATE series_slot SET state = s.state,
+            task_id = coalesce(s.task_id, series_slot.task_id)
         FROM jsonb_populate_recordset(NULL::series_slot, p->'slots') AS s
         WHERE (series_slot.series_id, series_slot.slot, series_slot.origin)
             = (s.series_id, s.slot, s.origin);
