@@ -1,7 +1,7 @@
 """Settings become adapters, adapters become use cases: what `carillon serve` is composed of."""
 
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,11 +14,12 @@ from carillon.api import Api, page
 from carillon.brokers import brokers_of
 from carillon.database import Database
 from carillon.graphql import build
+from carillon.recurrence import Recurrence
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
 from domain.outbox import Topic
-from domain.ports import StateStore
+from domain.ports import StateStore, Store
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
@@ -35,6 +36,7 @@ from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
 from infra.postgres.hints import HintListener, HintSender
+from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
@@ -100,12 +102,22 @@ class _Events:
         # The brokers bring what others commit; without them, hints do.
         alone = settings.database_url is None or self.kafka is not None
         self._direct_url = None if alone else found.direct_url
+        self._wakes: list[Callable[[], None]] = []
+
+    def heard(self, wake: Callable[[], None]) -> None:
+        """Wakes somebody whenever something is known to be committed."""
+        self._wakes.append(wake)
 
     def committed(self, stream: UUID, seq: int) -> None:
         """Learns what this process has committed."""
-        self.tail.hint(stream, seq)
+        self._hint(stream, seq)
         if self._hints is not None:
             self._hints.committed(stream, seq)
+
+    def _hint(self, stream: UUID, seq: int) -> None:
+        self.tail.hint(stream, seq)
+        for wake in self._wakes:
+            wake()
 
     def works(self) -> list[Coroutine[None, None, None]]:
         """Returns what has to run all the time."""
@@ -113,7 +125,7 @@ class _Events:
         if self._hints is not None:
             works.append(self._hints.run())
         if self._direct_url is not None:
-            works.append(HintListener(self._direct_url, self.tail.hint).run())
+            works.append(HintListener(self._direct_url, self._hint).run())
         if self.kafka is not None:
             works.append(self.kafka.run())
         return works
@@ -187,7 +199,11 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             ready=check,
             metrics=telemetry.metrics,
         )
-        await stack.enter_async_context(running(*events.works(), poll.run(sockets)))
+        works = [*events.works(), poll.run(sockets)]
+        if to.sidecar is None:
+            # Without a sidecar there is nobody else who would do it.
+            works += _recurrence(to, store, events).works()
+        await stack.enter_async_context(running(*works))
         try:
             yield Application(api, sockets)
         finally:
@@ -214,6 +230,13 @@ async def _connections(stack: AsyncExitStack, settings: Settings, found: Databas
         if settings.dapr_url is None
         else await stack.enter_async_context(sidecar_of(settings)),
     )
+
+
+def _recurrence(to: _Connections, store: Store, events: _Events) -> Recurrence:
+    inbox = PostgresInbox(to.writes, new_id=uuid7, committed=events.committed)
+    parts = Recurrence(to.live, store, inbox)
+    events.heard(parts.follower.wake)
+    return parts
 
 
 def _state(to: _Connections) -> StateStore:

@@ -16,6 +16,7 @@ from domain.recurrence.policies import Choices
 from domain.recurrence.rule import LocalStart
 from domain.recurrence_draft import RecurrenceDraft
 from domain.services.mutations import Mutations
+from domain.services.series_closings import Closings
 from domain.services.series_turns import SeriesTurns
 from domain.services.task_patch import TaskPatch
 from domain.services.tasks import TaskService
@@ -23,7 +24,7 @@ from infra.postgres.claims import PostgresSeriesClaims
 from infra.postgres.inbox import PostgresInbox
 from tests.worlds import World
 from workers.consumer import Consumer
-from workers.recurrence import CONSUMER, Processor
+from workers.recurrence import CONSUMER, Processor, handler
 
 UTC_ZONE = ZoneInfo("UTC")
 START = "2027-01-01T09:00"
@@ -71,7 +72,9 @@ class Recurring:
             clock=clock,
             tasks=TaskService(Mutations(world.store, clock), uuid4),
             processor=processor,
-            consumer=Consumer(CONSUMER, handler=processor.follow, inbox=inbox),
+            consumer=Consumer(
+                CONSUMER, handler=handler(Closings(clock), processor.wake), inbox=inbox
+            ),
         )
 
     async def begin(self, rule: str = "FREQ=DAILY", *, begins: str = START, **given: Any) -> TaskId:

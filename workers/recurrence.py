@@ -7,7 +7,7 @@ claims only spare work, what is decided is checked again by the flush that write
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from opentelemetry import metrics
@@ -18,7 +18,9 @@ from domain.errors import Unavailable
 from domain.ids import SeriesId, WorkspaceId
 from domain.inbox import Turn
 from domain.ports import Clock
+from domain.services.series_closings import Closings
 from domain.services.series_turns import SeriesTurns
+from workers.consumer import Handler
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,16 @@ _turns = _meter.create_counter(
 )
 
 
+def handler(closings: Closings, wake: Callable[[], None]) -> Handler:
+    """Returns what applies changes of the log; `wake` learns that a series has its turn now."""
+
+    async def apply(change: Change, turn: Turn) -> None:
+        if await closings.follow(change, turn.store):
+            wake()
+
+    return apply
+
+
 class Processor:
     """Carries out what is due, whenever it is asked to."""
 
@@ -58,9 +70,12 @@ class Processor:
         """Learns that a series has its turn now."""
         self._woken.set()
 
-    async def run(self) -> None:
-        """Ticks until cancelled, every second and whenever it is woken."""
+    async def run(self, every_s: float | None) -> None:
+        """Ticks whenever it is woken, until cancelled; and so often, where nobody else ticks."""
         while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 await self.tick()
@@ -72,9 +87,6 @@ class Processor:
                     exc_info=None if known else error,
                     extra={"said": str(error)},
                 )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await self._woken.wait()
 
     async def tick(self) -> None:
         """Carries out all that is due.
@@ -88,10 +100,9 @@ class Processor:
                 by_workspace[one.workspace].append(one.id)
             await asyncio.gather(*(self._of(*one) for one in by_workspace.items()))
 
-    async def follow(self, change: Change, turn: Turn) -> None:
-        """Learns of a change of the log, within the turn at its stream."""
-        if await self._turns.follow(change, turn.store):
-            self.wake()
+    async def again(self, series: SeriesId) -> None:
+        """Lets the next tick try a series that was put off."""
+        await self._claims.hold([series], 0.0)
 
     async def _of(self, workspace: WorkspaceId, ids: Sequence[SeriesId]) -> None:
         """Carries out what is due in one workspace, one commit after the other."""

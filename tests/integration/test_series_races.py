@@ -16,13 +16,14 @@ from domain.ports import Command, Needs, Seen, Store, Writes
 from domain.recurrence.policies import Anchor, CatchUp, policies_for
 from domain.recurrence.rrule_text import parse_rrule
 from domain.recurrence.schedule import schedule
+from domain.services.series_closings import Closings
 from domain.services.series_turns import SeriesTurns
 from infra.postgres.claims import PostgresSeriesClaims
 from infra.postgres.inbox import PostgresInbox
 from tests.recurring import START, UTC_ZONE, HandClock, Recurring, at, start
 from tests.worlds import World
 from workers.consumer import Consumer
-from workers.recurrence import CONSUMER, Processor
+from workers.recurrence import CONSUMER, Processor, handler
 
 WORKERS = 8
 RULES = ("FREQ=DAILY", "FREQ=HOURLY;INTERVAL=5", "FREQ=WEEKLY;BYDAY=MO,WE,FR", "FREQ=MONTHLY")
@@ -173,7 +174,8 @@ async def test_every_completion_leads_to_one_occurrence(world: World, seed: int)
 
 def _consumer(world: World, worker: Worker) -> Consumer:
     inbox = PostgresInbox(world.lanes, new_id=uuid4, committed=lambda _id, _head: None)
-    return Consumer(CONSUMER, handler=worker.processor.follow, inbox=inbox)
+    apply = handler(Closings(worker.clock), worker.processor.wake)
+    return Consumer(CONSUMER, handler=apply, inbox=inbox)
 
 
 async def _deliver(consumer: Consumer, world: World, seq: int) -> None:
