@@ -1,7 +1,7 @@
 """Settings become adapters, adapters become use cases: what `carillon serve` is composed of."""
 
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,14 +15,16 @@ from carillon.brokers import brokers_of
 from carillon.cleanup import TIMING, clean
 from carillon.database import Database
 from carillon.graphql import build
+from carillon.recurrence import Recurrence
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
 from domain.outbox import Topic
-from domain.ports import Clock, StateStore
+from domain.ports import Clock, StateStore, Store
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.series import SeriesService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
@@ -35,6 +37,7 @@ from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
 from infra.postgres.hints import HintListener, HintSender
+from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
@@ -107,12 +110,22 @@ class _Events:
         # The brokers bring what others commit; without them, hints do.
         alone = settings.database_url is None or self.kafka is not None
         self._direct_url = None if alone else found.direct_url
+        self._wakes: list[Callable[[], None]] = []
+
+    def heard(self, wake: Callable[[], None]) -> None:
+        """Wakes somebody whenever something is known to be committed."""
+        self._wakes.append(wake)
 
     def committed(self, stream: UUID, seq: int) -> None:
         """Learns what this process has committed."""
-        self.tail.hint(stream, seq)
+        self._hint(stream, seq)
         if self._hints is not None:
             self._hints.committed(stream, seq)
+
+    def _hint(self, stream: UUID, seq: int) -> None:
+        self.tail.hint(stream, seq)
+        for wake in self._wakes:
+            wake()
 
     def works(self) -> list[Coroutine[None, None, None]]:
         """Returns what has to run all the time."""
@@ -120,7 +133,7 @@ class _Events:
         if self._hints is not None:
             works.append(self._hints.run())
         if self._direct_url is not None:
-            works.append(HintListener(self._direct_url, self.tail.hint).run())
+            works.append(HintListener(self._direct_url, self._hint).run())
         if self.kafka is not None:
             works.append(self.kafka.run())
         return works
@@ -165,6 +178,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
+            series=SeriesService(store, clock, uuid7),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )
@@ -187,7 +201,9 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
 
         api = _api(settings, sockets, authenticate, operations, check)
         works = [*events.works(), poll.run(sockets)]
-        if settings.dapr_url is None:
+        if to.sidecar is None:
+            # Without a sidecar there is nobody else who would do it.
+            works += _recurrence(to, store, events).works()
             works.append(ticking("daily-cleanup", lambda: clean(settings, found), TIMING))
         await stack.enter_async_context(running(*works))
         try:
@@ -229,6 +245,13 @@ def _readers(to: _Connections, clock: Clock, answer_max_bytes: int) -> Readers:
         answers=PostgresReader(answers, log, clock, answer_max_bytes),
         messages=PostgresReader(messages, log, clock, MESSAGE_MAX_BYTES),
     )
+
+
+def _recurrence(to: _Connections, store: Store, events: _Events) -> Recurrence:
+    inbox = PostgresInbox(to.writes, new_id=uuid7, committed=events.committed)
+    parts = Recurrence(to.live, store, inbox)
+    events.heard(parts.follower.wake)
+    return parts
 
 
 def _state(to: _Connections) -> StateStore:

@@ -6,6 +6,7 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers.accounts import AccountMutation
 from resolvers.changes import ChangeQuery, ChangeSubscription
 from resolvers.labels import LabelMutation
+from resolvers.series import SeriesQuery
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
@@ -13,7 +14,7 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type
-class Query(WorkspaceQuery, TaskQuery, ChangeQuery):
+class Query(WorkspaceQuery, TaskQuery, SeriesQuery, ChangeQuery):
     pass
 
 

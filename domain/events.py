@@ -31,6 +31,11 @@ KINDS: Final = frozenset(
         "task.deleted",
         "task.restored",
         PURGED,
+        "series.created",
+        "series.updated",
+        "series.paused",
+        "series.resumed",
+        "series.ended",
     }
 )
 

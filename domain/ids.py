@@ -10,6 +10,7 @@ MemberId = NewType("MemberId", UUID)
 CategoryId = NewType("CategoryId", UUID)
 TagId = NewType("TagId", UUID)
 TaskId = NewType("TaskId", UUID)
+SeriesId = NewType("SeriesId", UUID)
 ChangeId = NewType("ChangeId", UUID)
 
 

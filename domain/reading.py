@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.changes import Change
 from domain.errors import OverLimit
 from domain.filters import Where
-from domain.ids import TaskId, UserId, WorkspaceId
+from domain.ids import SeriesId, TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
@@ -42,6 +42,14 @@ class OneTask:
     """A task, in the trash or not, once its workspace's stream has reached `at_least`."""
 
     id: TaskId
+    at_least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneSeries:
+    """A series, over or not, once its workspace's stream has reached `at_least`."""
+
+    id: SeriesId
     at_least: int | None = None
 
 
@@ -86,7 +94,7 @@ class Present:
 
 
 # What the database answers as it stands, in one statement for any number of them.
-Row: TypeAlias = TheViewer | OneWorkspace | OneTask | TaskPage | Present
+Row: TypeAlias = TheViewer | OneWorkspace | OneTask | OneSeries | TaskPage | Present
 # What a root field of a query may ask for; where it asks for None, the answer is null.
 Read: TypeAlias = Row | ChangeSlice
 

@@ -168,7 +168,7 @@ async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
     answer: Payload = {}
     for field in selected(info).fields:
         if field.attribute == "user_errors" and field.selection is not None:
-            states = [_problem(problem) for problem in refused.problems]
+            states = [problem_state(problem) for problem in refused.problems]
             answer[field.key] = [render(field.selection, state) for state in states]
         elif field.attribute == "client_mutation_id":
             answer[field.key] = _given(info)
@@ -179,7 +179,8 @@ async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
     return answer
 
 
-def _problem(problem: Problem) -> State:
+def problem_state(problem: Problem) -> State:
+    """Returns a problem as a `UserError` shows it."""
     path = list(problem.path) or None
     return {"code": problem.code.value, "field": path, "message": problem.message}
 

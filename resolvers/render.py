@@ -13,7 +13,7 @@ from domain.tasks import instant_text
 State: TypeAlias = Mapping[str, Any]
 
 # The fields of a change that show its subject; a workspace's changes have none.
-SUBJECTS: Final = ("task", "category", "tag", "member")
+SUBJECTS: Final = ("task", "category", "tag", "member", "series")
 
 
 def render(

@@ -18,6 +18,7 @@ from domain.reading import OneTask, TaskPage
 from domain.services.mutations import Outcome
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from resolvers.series import recurrence_draft
 from schema import tasks as t
 from schema.context import RequestInfo
 from schema.filters import TaskFilter, TaskOrder
@@ -229,6 +230,7 @@ def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:
         assignee=ids.one(UserId, _or_keep(given.assignee_id), "assigneeId"),
         parent=ids.one(TaskId, _or_keep(given.parent_id), "parentId"),
         place=ids.place(given.position) if given.position else KEEP,
+        recurrence=recurrence_draft(given.recurrence) if given.recurrence else KEEP,
     )
 
 

@@ -8,6 +8,7 @@ import strawberry
 
 from schema.labels import Category, Tag
 from schema.scalars import DateTime, Sequence
+from schema.series import Series
 from schema.tasks import Task
 from schema.workspaces import Member, User
 
@@ -37,6 +38,7 @@ class Change(ChangeMessage):
     category: Category | None
     tag: Tag | None
     member: Member | None
+    series: Series | None
 
 
 @strawberry.type(description="All up to `seq` has been sent; what follows is live.")

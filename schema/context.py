@@ -12,6 +12,7 @@ from domain.reading import Row
 from domain.selection import Missing, Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
+from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 
@@ -22,6 +23,7 @@ class UseCases:
 
     accounts: AccountService
     labels: LabelService
+    series: SeriesService
     tasks: TaskService
     workspaces: WorkspaceService
 

@@ -13,6 +13,7 @@ from schema.labels import Category, Tag
 from schema.paging import PageInfo, nested
 from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
+from schema.series import Occurrence, RecurrenceInput, Series
 from schema.workspaces import User
 
 TaskStatus = strawberry.enum(Status, name="TaskStatus", description="Where a task stands.")
@@ -60,6 +61,8 @@ class Task:
     updated_at: DateTime
     completed_at: DateTime | None
     deleted_at: DateTime | None
+    series: Series | None = strawberry.field(description="What it recurs by.")
+    occurrence: Occurrence | None = strawberry.field(description="Which one of the series it is.")
 
 
 @strawberry.type
@@ -110,6 +113,11 @@ class TaskCreateInput:
     assignee_id: strawberry.ID | None = UNSET
     parent_id: strawberry.ID | None = UNSET
     position: PositionInput | None = UNSET
+    recurrence: RecurrenceInput | None = strawberry.field(
+        default=UNSET,
+        description="The task becomes the first occurrence of a series, and is due at the first"
+        " slot, on or after the recurrence's start.",
+    )
     client_mutation_id: str | None = UNSET
 
 

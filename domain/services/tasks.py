@@ -7,10 +7,12 @@ from uuid import UUID
 
 from domain import positions, tasks
 from domain.changes import Fact
-from domain.errors import conflict, not_found, over_limit
-from domain.ids import TaskId, WorkspaceId
+from domain.errors import Problems, conflict, not_found, over_limit
+from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.ports import Claim, Command, Needs, Seen, Writes
 from domain.services.mutations import Decision, Mutations, Outcome
+from domain.services.recurring import Begun, begun
+from domain.services.showing import display as _display
 from domain.services.task_patch import (
     Keep,
     Place,
@@ -20,7 +22,7 @@ from domain.services.task_patch import (
     patched,
     relied_on,
 )
-from domain.tasks import Display, Status, Task
+from domain.tasks import Status, Task
 from domain.workspaces import Role, require
 
 
@@ -48,10 +50,13 @@ class TaskService:
         def decide(seen: Seen, at: datetime) -> Decision:
             _require_editor(seen, "workspaceId", "There is no such workspace.")
             blank = tasks.blank(new, workspace, at)
-            task = patched(blank, draft, seen, at)
+            first = self._first(blank, draft, seen, at)
+            task = first.task
             fact = tasks.created(task, _display(task, seen))
             writes = replace(
-                _writes(seen, task, at, (fact,)),
+                _writes(seen, task, at, (*first.facts, fact)),
+                series_new=first.series,
+                slots_new=first.slots,
                 tasks_new=(task,),
                 seen=relied_on(task, draft, seen),
                 claims=claims_of(blank, task, draft, seen),
@@ -60,6 +65,19 @@ class TaskService:
             return Decision(writes=writes, state=fact.state)
 
         return await self._mutations.run(command, needs, decide)
+
+    def _first(self, blank: Task, draft: TaskPatch, seen: Seen, at: datetime) -> Begun:
+        """Returns the new task, with the series that it begins, if it shall recur."""
+        problems = Problems()
+        task = problems.of(lambda: patched(blank, draft, seen, at))
+        wanted = draft.recurrence
+        first = None if task is None else Begun(task=task)
+        if not (wanted is None or isinstance(wanted, Keep)):
+            new = SeriesId(self._new_id())
+            first = problems.of(lambda: begun(new, task or blank, wanted, seen.actor_zone, at))
+        if problems.found or first is None:
+            raise problems.refusal()
+        return first
 
     async def update(
         self, command: Command, id: TaskId, patch: TaskPatch, expected: int | None
@@ -156,15 +174,6 @@ def _editable(seen: Seen, expected: int | None) -> Task:
         seen.task, expected, tasks.task_state(seen.task, _display(seen.task, seen))
     )
     return seen.task
-
-
-def _display(task: Task, seen: Seen) -> Display:
-    tags = (seen.labels.get(tag) for tag in task.tag_ids)
-    return Display(
-        category=seen.labels.get(task.category_id) if task.category_id else None,
-        tags=tuple(tag for tag in tags if tag is not None),
-        assignee=seen.users.get(task.assignee_id) if task.assignee_id else None,
-    )
 
 
 def _writes(seen: Seen, task: Task, at: datetime, facts: tuple[Fact, ...]) -> Writes:

@@ -1,4 +1,4 @@
-"""The one write of a mutation: what was decided, as the argument of the function `flush_2`."""
+"""The one write of a mutation: what was decided, as the argument of the function `flush_3`."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -15,9 +15,10 @@ from domain.ports import Claim, Command, Writes
 from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
+from infra.postgres.series_rows import ledger_row, moved_row, series_row
 
-FLUSH = "SELECT flush_2($1::jsonb)"
-# Raised by flush_2: what the decision read has moved; an id is taken by anything.
+FLUSH = "SELECT flush_3($1::jsonb)"
+# Raised by flush_3: what the decision read has moved; an id is taken by anything.
 MOVED = "CA001"
 TAKEN = "CA002"
 
@@ -29,14 +30,14 @@ _UNIQUE = {
 
 
 def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
-    """Returns `flush_2`'s argument; `new_id` makes the changes' ids."""
-    at = instant_text(writes.at)
+    """Returns `flush_3`'s argument; `new_id` makes the changes' ids."""
+    at, actor = instant_text(writes.at), writes.actor
     fields = {fact.subject: fact.fields for fact in writes.facts}
     put: dict[str, object] = {
         "workspace": writes.workspace,
         "at": at,
-        "actor": writes.actor.id,
-        "actor_name": writes.actor.name,
+        "actor": actor and actor.id,
+        "actor_name": actor and actor.name,
         "key": command.key,
         "trace": command.trace,
         "roles_rev": writes.roles_rev,
@@ -58,6 +59,16 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "tags": [_label(one) for one in writes.labels if one.kind == "tag"],
         "tasks_new": [_task(one) | _words(one) for one in writes.tasks_new],
         "tasks": [_changed(one, fields[one.id]) for one in writes.tasks],
+        "series_seen": [{"id": one, "rev": rev} for one, rev in writes.series_seen.items()],
+        "series_new": [series_row(one) | moved_row(one) for one in writes.series_new],
+        "series": [
+            series_row(one)
+            for one in writes.series
+            if not {"recurrence", "template"}.isdisjoint(fields.get(one.id, ()))
+        ],
+        "series_moved": [moved_row(one) for one in writes.series],
+        "slots_new": [ledger_row(one) for one in writes.slots_new],
+        "slots": [ledger_row(one) for one in writes.slots],
         "changes": [_change(one, command, writes, at or "", new_id()) for one in writes.facts],
     }
     if writes.create is not None:
@@ -101,7 +112,8 @@ def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
 def _new_ids(writes: Writes) -> list[UUID]:
     """Returns the ids that clients may have chosen; ours are new by themselves."""
     spaces = () if writes.create is None else (writes.create,)
-    return [one.id for one in (*spaces, *writes.labels_new, *writes.tasks_new)]
+    made = (*spaces, *writes.labels_new, *writes.series_new, *writes.tasks_new)
+    return [one.id for one in made]
 
 
 def _claim(claim: Claim) -> dict[str, object]:
@@ -118,7 +130,7 @@ def _change(fact: Fact, command: Command, writes: Writes, at: str, id: UUID) -> 
     head = head_digest(
         kind=fact.kind,
         at=at,
-        actor=writes.actor.id,
+        actor=None if writes.actor is None else writes.actor.id,
         subject=fact.subject,
         fields=fact.fields,
         key=command.key,
@@ -196,6 +208,8 @@ def _task(task: Task) -> dict[str, object]:
         "updated_at": instant_text(task.updated_at),
         "completed_at": instant_text(task.completed_at),
         "deleted_at": instant_text(task.deleted_at),
+        "series_id": task.series_id,
+        "slot": task.slot,
     }
 
 

@@ -7,6 +7,7 @@ from domain.labels import Kind
 from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
+from infra.postgres.series_look import series_parts
 
 _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
@@ -14,7 +15,7 @@ _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.desc
     'category_id', t.category_id, 'tag_ids', t.tag_ids, 'assignee_id', t.assignee_id,
     'parent_id', t.parent_id, 'position', t.position, 'version', t.version,
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
-    'deleted_at', t.deleted_at)"""
+    'deleted_at', t.deleted_at, 'series_id', t.series_id, 'slot', t.slot)"""
 # The founder's membership is as old as its workspace; whoever was added came later.
 _MEMBERSHIPS = """(
     SELECT count(*) FROM member m JOIN workspace w ON w.id = m.workspace_id
@@ -41,8 +42,13 @@ class _Look:
         self.values: list[object] = []
         self.ctes: dict[str, str] = {}
         self.parts: dict[str, str] = {}
-        self._actor = self._bind(command.actor, "uuid")
+        self._is_own = command.actor is None
+        self._actor = "NULL" if self._is_own else self._bind(command.actor, "uuid")
         self._workspace(needs)
+        if needs.series:
+            parts = series_parts(_TASK, self._bind(needs.series, "uuid[]"), needs)
+            self.ctes |= parts.ctes
+            self.parts |= parts.parts
         if command.key is not None:
             self._recorded(command.key)
         self._tree(needs)
@@ -53,7 +59,7 @@ class _Look:
         if needs.name:
             self._named(*needs.name)
         self._labels(needs)
-        if needs.users or needs.email_key or "asked" in self.ctes:
+        if needs.users or needs.email_key or self._shown():
             self._people(needs)
 
     def _bind(self, value: object, kind: str) -> str:
@@ -81,6 +87,9 @@ class _Look:
         self.ctes["ws"] = f"""
             SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
             WHERE m.user_id = {self._actor} AND w.id = {target}"""
+        if self._is_own:
+            self.ctes["ws"] = f"""
+                SELECT *, {Role.OWNER.value} AS role FROM workspace WHERE id = {target}"""
         self.parts["workspace"] = """(
             SELECT json_build_object('id', id, 'name', name, 'created_at', created_at,
                 'role', role, 'head', head, 'roles_rev', roles_rev, 'labels_rev', labels_rev,
@@ -176,13 +185,17 @@ class _Look:
         else:
             self.parts["low"] = f"(SELECT max(position) {_LIVE})"
 
+    def _shown(self) -> list[str]:
+        """Returns the ctes whose rows show labels and people."""
+        return [name for name in ("asked", "kept", "shown") if name in self.ctes]
+
     def _named(self, kind: Kind, key: str) -> None:
         own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"
         self.parts["name_taken"] = f"(SELECT id {own} AND name_key = {self._bind(key, 'text')})"
         self.parts["label_count"] = f"(SELECT count(*) {own})"
 
     def _labels(self, needs: Needs) -> None:
-        sources = [name for name in ("asked",) if name in self.ctes]
+        sources = self._shown()
         if needs.subtree:
             sources.append("task t JOIN below USING (id)")
         for kind, plural, column in (
@@ -201,7 +214,7 @@ class _Look:
                       AND id IN ({" UNION ALL ".join(wanted)}))"""
 
     def _people(self, needs: Needs) -> None:
-        wanted = ["SELECT assignee_id FROM asked"] if "asked" in self.ctes else []
+        wanted = [f"SELECT assignee_id FROM {source}" for source in self._shown()]
         if needs.subtree:
             wanted.append("SELECT assignee_id FROM task t JOIN below USING (id)")
         if needs.users:

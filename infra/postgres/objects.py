@@ -21,8 +21,8 @@ from domain.selection import Field, Selection
 from domain.tasks import Priority
 from domain.workspaces import Role
 from infra.postgres import bounds, connections
-from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
-from infra.postgres.tables import account, category, member, tag, task, workspace
+from infra.postgres.building import Statement, json_list, name_of, text_of
+from infra.postgres.tables import account, category, member, series, tag, task, workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,16 @@ def _to_one(table: Table, reference: str) -> Describe:
     return describe
 
 
+def _within(is_there: str) -> Describe:
+    """Returns an object that lies in its owner's row, null where that column is."""
+
+    def describe(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+        inside = json_of(statement, source, _below(field))
+        return case((source.rows.c[is_there].is_not(None), inside))
+
+    return describe
+
+
 def _labels(table: Table) -> Describe:
     """Returns the categories or tags of a workspace, by name."""
 
@@ -122,20 +132,6 @@ def _task_tags(statement: Statement, source: Source, field: Field) -> ColumnElem
         .correlate(source.rows)
         .scalar_subquery()
     )
-
-
-def _due(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
-    columns = source.rows.c
-    parts: Mapping[str, ColumnElement[Any]] = {
-        "__typename": text_of("Due"),
-        "date": columns.due_day,
-        "time": columns.due_at,
-        "time_zone": columns.due_zone,
-        "fold": columns.due_fold,
-        "instant": columns.due_instant,
-    }
-    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
-    return case((columns.due_day.is_not(None), json_object(pairs)))
 
 
 def _email(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
@@ -199,13 +195,35 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         **_columns("id", "workspace_id", "title", "description", "status", "position", "version"),
         **_columns("created_at", "updated_at", "completed_at", "deleted_at"),
         "priority": _priority,
-        "due": _due,
+        "due": _within("due_day"),
         "category": _to_one(category, "category_id"),
         "tags": _task_tags,
         "assignee": _to_one(account, "assignee_id"),
         "parent": _to_one(task, "parent_id"),
         "subtasks": _subtasks,
+        "series": _to_one(series, "series_id"),
+        "occurrence": _within("series_id"),
     },
+    "Due": {
+        "date": _column("due_day"),
+        "time": _column("due_at"),
+        "time_zone": _column("due_zone"),
+        "fold": _column("due_fold"),
+        "instant": _column("due_instant"),
+    },
+    "Occurrence": _columns("series_id", "slot"),
+    "Series": {
+        **_columns("id", "workspace_id", "summary", "is_paused", "next_at", "ended_at", "version"),
+        "recurrence": _within("id"),
+    },
+    "Recurrence": {
+        **_columns("rule", "cron"),
+        "start": _within("start_day"),
+        "time_zone": _column("zone"),
+        "policies": _within("gap"),
+    },
+    "RecurrenceStart": {"date": _column("start_day"), "time": _column("start_at")},
+    "RecurrencePolicies": _columns("gap", "overlap", "month_end", "anchor", "catch_up", "open"),
     "Category": _columns("id", "name", "colour"),
     "Tag": _columns("id", "name", "colour"),
     "User": {**_columns("id", "name"), "email": _email},

@@ -4,7 +4,7 @@ The statement's text depends on the selection and on the *shape* of the reads: w
 orders and cursors are there, never their values. It is built once per shape and kept.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -19,6 +19,7 @@ from domain.reading import (
     ANSWER_MAX_BYTES,
     ChangeSlice,
     LogPage,
+    OneSeries,
     OneTask,
     OneWorkspace,
     Present,
@@ -45,7 +46,10 @@ SELECT coalesce((
     SELECT w.head >= $3 FROM workspace w JOIN member m ON m.workspace_id = w.id
     WHERE m.user_id = $2 AND w.id = {workspace}), true)"""
 _REACHED_BY_WORKSPACE = _REACHED.format(workspace="$1")
-_REACHED_BY_TASK = _REACHED.format(workspace="(SELECT workspace_id FROM task WHERE id = $1)")
+_REACHED_BY: Mapping[type, str] = {
+    OneTask: _REACHED.format(workspace="(SELECT workspace_id FROM task WHERE id = $1)"),
+    OneSeries: _REACHED.format(workspace="(SELECT workspace_id FROM series WHERE id = $1)"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,7 @@ class PostgresReader:
         """See `Reader.has_reached`."""
         if isinstance(read, TheViewer | Present) or read.at_least is None:
             return True
-        sql = _REACHED_BY_TASK if isinstance(read, OneTask) else _REACHED_BY_WORKSPACE
+        sql = _REACHED_BY.get(type(read), _REACHED_BY_WORKSPACE)
         ident = read.workspace if isinstance(read, TaskPage) else read.id
         reached: bool = await self._lanes.generic.fetchval(sql, ident, viewer, read.at_least)
         return reached
@@ -169,8 +173,8 @@ def _shape(read: Row) -> Hashable:
     match read:
         case TaskPage(where=where, orders=orders, page=page, at_least=at_least):
             return (page_shape(where, orders, page), at_least is None)
-        case OneTask(at_least=at_least) | OneWorkspace(at_least=at_least):
-            return at_least is None
+        case OneTask() | OneSeries() | OneWorkspace():
+            return read.at_least is None
         case _:
             return None
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    Table,
     Uuid,
     any_,
     exists,
@@ -17,12 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from domain.reading import OneTask, OneWorkspace, Present, TaskPage, TheViewer
+from domain.reading import OneSeries, OneTask, OneWorkspace, Present, TaskPage, TheViewer
 from domain.selection import Selection
 from infra.postgres import bounds, connections
 from infra.postgres.building import Statement
 from infra.postgres.objects import Source, json_of
-from infra.postgres.tables import account, member, task, workspace
+from infra.postgres.tables import account, member, series, task, workspace
 
 # Gets the index of the read among the request's.
 Root: TypeAlias = Callable[[Statement, int, Selection], ColumnElement[Any]]
@@ -47,7 +48,17 @@ def _one_workspace(statement: Statement, index: int, selection: Selection) -> Co
 
 
 def _one_task(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
-    rows, place, same = task.alias(), member.alias(), task.alias()
+    return _one_of(task, statement, index, selection)
+
+
+def _one_series(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    return _one_of(series, statement, index, selection)
+
+
+def _one_of(
+    table: Table, statement: Statement, index: int, selection: Selection
+) -> ColumnElement[Any]:
+    rows, place, same = table.alias(), member.alias(), table.alias()
     ident = statement.bind(lambda request: request.reads[index].id, Uuid())
     its = select(same.c.workspace_id).where(same.c.id == ident).scalar_subquery()
     _wait(statement, index, lambda mine: mine.c.id == its)
@@ -72,7 +83,7 @@ def _node(statement: Statement, rows: FromClause, selection: Selection) -> Colum
 
 
 def _present(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
-    table = {"Task": task, "Member": member, "User": account}[selection.kind]
+    table = {"Task": task, "Series": series, "Member": member, "User": account}[selection.kind]
     rows = table.alias()
     space = statement.bind(lambda request: request.reads[index].workspace, Uuid())
     ids = statement.bind(lambda request: list(request.reads[index].ids), ARRAY(Uuid()))
@@ -109,6 +120,7 @@ ROOTS: Final[Mapping[type, Root]] = {
     TheViewer: _the_viewer,
     OneWorkspace: _one_workspace,
     OneTask: _one_task,
+    OneSeries: _one_series,
     TaskPage: _task_page,
     Present: _present,
 }

@@ -17,7 +17,6 @@ from domain import tasks
 from domain.access import Viewer
 from domain.errors import OverLimit
 from domain.ids import SessionId, TaskId
-from domain.services.accounts import AccountService
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -31,7 +30,6 @@ from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from resolvers.streams import Opened
 from resolvers.subscription import ChangeStream
-from schema.context import UseCases
 from tests.worlds import World
 
 MOST = 200_000
@@ -77,16 +75,10 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         lanes = await stack.enter_async_context(Lanes(database_url, LaneOptions(size=1)))
         log = PostgresLog(lanes)
         reader = PostgresReader(ReadLanes(generic=lanes, custom=lanes), log, SystemClock(), MOST)
-        use = UseCases(
-            accounts=cast("AccountService", None),
-            labels=world.labels,
-            tasks=world.tasks,
-            workspaces=world.workspaces,
-        )
         operations = Operations(
             build(),
             Readers(answers=reader, messages=reader),
-            use,
+            world.use_cases,
             PersistedQueries(PostgresStateStore(lanes)),
             answer_max_bytes=MOST,
         )

@@ -18,7 +18,6 @@ from carillon.settings import Settings
 from domain.access import Viewer
 from domain.ids import SessionId, TaskId, UserId, WorkspaceId
 from domain.messages import CaughtUp, ResyncReason, ResyncRequired
-from domain.services.accounts import AccountService
 from domain.services.task_patch import TaskPatch
 from domain.workspaces import Role
 from infra.clock import SystemClock
@@ -32,7 +31,6 @@ from resolvers.persisted import PersistedQueries
 from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from resolvers.streams import Stream
-from schema.context import UseCases
 from tests.worlds import World
 
 REACH_WAIT_S = 1.0
@@ -75,12 +73,7 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         operations = Operations(
             build(),
             Readers(answers=reader, messages=reader),
-            UseCases(
-                accounts=cast("AccountService", None),
-                labels=world.labels,
-                tasks=world.tasks,
-                workspaces=world.workspaces,
-            ),
+            world.use_cases,
             PersistedQueries(PostgresStateStore(lanes)),
             reach_wait_s=REACH_WAIT_S,
         )
