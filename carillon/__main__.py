@@ -153,10 +153,14 @@ def _served(process: "Process", given: argparse.Namespace, since: float) -> int:
 
 
 def _migrate(given: argparse.Namespace, _since: float) -> int:
-    from carillon import database  # noqa: PLC0415 - see _serve
+    from carillon import database, secrets  # noqa: PLC0415 - see _serve
 
     async def run() -> int:
-        async with database.database(_settings_of(given), attach=True) as found:
+        settings = _settings_of(given)
+        if settings.database_url is None:
+            # Not where it is given: a Job of Kubernetes has no sidecar beside it to ask.
+            settings = await secrets.soon_with_secrets(settings)
+        async with database.database(settings, attach=True) as found:
             await database.migrated(found)
         return 0
 

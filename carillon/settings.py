@@ -307,13 +307,31 @@ def plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+def require_database(settings: Settings) -> None:
+    """Sees that the settings, with what a secret store holds, may mean a PostgreSQL of our own.
+
+    Raises:
+        NotConfigured: they name parts that processes share, and no database that they would share:
+            one of our own would be another than that of all the others.
+    """
+    shared = [
+        f"{PREFIX}{name}".upper()
+        for name in ("secret_store", "dapr_url", "kafka_servers")
+        if getattr(settings, name) is not None
+    ]
+    if settings.database_url is None and shared:
+        where = ", or in the secret store" if settings.secret_store is not None else ""
+        raise NotConfigured(f"CARILLON_DATABASE_URL is needed beside {shared[0]}{where}.")
+
+
 def with_token_secret(settings: Settings) -> Settings:
     """Returns settings that have a token secret: the given, or the data folder's, made once.
 
     Raises:
-        NotConfigured: it has to be given, since replicas share it.
+        NotConfigured: it has to be given, since replicas share it, or a database has.
         OSError: the data folder cannot be read or written.
     """
+    require_database(settings)
     if settings.token_secret is not None:
         return settings
     if settings.database_url is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
@@ -708,23 +709,13 @@ async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
     await desk.value("UPDATE change SET at = '2020-01-01T00:00:00+00:00'")
     await desk.deleted("old", key="the key of a test")
 
-    async def run() -> tuple[int | None, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(Path(sys.executable).with_name("carillon"), "cleanup"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.defpath, "CARILLON_DATABASE_URL": desk.url},
-        )
-        out, error = await process.communicate()
-        return process.returncode, out.decode(), error.decode()
-
     await PostgresLeases(desk.lanes).hold([LEASE], uuid4(), 60)
     elsewhere = "carillon: Another process is cleaning up at the moment.\n"
-    assert await run() == (1, "", elsewhere)
+    assert await ran(desk.url) == (1, "", elsewhere)
     assert await desk.titles() == {"old"}
 
     await desk.value("DELETE FROM lease")
-    code, out, error = await run()
+    code, out, error = await ran(desk.url)
 
     assert (code, error) == (0, "")
     assert out.splitlines() == [
@@ -736,6 +727,33 @@ async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
         "leases: 0 removed",
         "trash: 1 removed",
     ]
+
+
+async def test_on_a_database_without_migrations_the_command_says_what_to_do(
+    database_url: str,
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+
+    code, out, error = await ran(database_url)
+
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"carillon: The database lacks \d+ migration\(s\). Run `carillon migrate`.\n", error
+    )
+
+
+async def ran(url: str) -> tuple[int | None, str, str]:
+    """Runs the command on this database; returns its exit code and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("carillon"), "cleanup"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.defpath, "CARILLON_DATABASE_URL": url},
+    )
+    out, error = await process.communicate()
+    return process.returncode, out.decode(), error.decode()
 
 
 def long_ago(desk: Desk) -> Settings:
