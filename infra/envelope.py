@@ -3,7 +3,7 @@
 Beside the standard attributes there are the extensions
 - `stream` and `seq`: the change's place in the log; `seq` is a text, since brokers' JSON decoders
   lose digits of numbers beyond 2^53;
-- `schemaversion`: `domain.events.VERSION` of the release that wrote it;
+- `schemaversion`: `domain.events.VERSION` of the release that wrote the change, not of the relay;
 - `traceid` and `traceparent`, where the mutation came with one (W3C Trace Context).
 
 `data` holds `kind`, `actor`, `fields`, `key` and `state`, the subject after the change. The audit
@@ -46,7 +46,7 @@ def event(topic: Topic, entry: Entry) -> dict[str, object]:
         "datacontenttype": "application/json",
         "stream": stream,
         "seq": str(change.seq),
-        "schemaversion": str(VERSION),
+        "schemaversion": str(change.version),
     }
     if change.trace is not None:
         made |= {"traceparent": change.trace, "traceid": change.trace}
@@ -84,11 +84,11 @@ def delivered(body: bytes) -> Delivered:
         raise Malformed("The event has no stream, seq and schemaversion.") from error
     if not 1 <= seq <= SEQ_MAX:
         raise Malformed(f"The event's seq is not between 1 and {SEQ_MAX}.")
-    change = _change(stream, seq, found) if version <= VERSION else None
+    change = _change(stream, seq, version, found) if version <= VERSION else None
     return Delivered(stream=stream, seq=seq, version=version, change=change)
 
 
-def _change(stream: UUID, seq: int, found: Mapping[str, Any]) -> Change:
+def _change(stream: UUID, seq: int, version: int, found: Mapping[str, Any]) -> Change:
     try:
         data = found["data"]
         kind, actor = _text(data["kind"]), data["actor"]
@@ -105,6 +105,7 @@ def _change(stream: UUID, seq: int, found: Mapping[str, Any]) -> Change:
             key=_text_or_none(data["key"]),
             payload=_payload(kind, data["state"]),
             trace=_text_or_none(found.get("traceparent")),
+            version=version,
         )
     except _BROKEN as error:
         raise Malformed(f"The event is not whole: {type(error).__name__} {error}.") from error

@@ -9,6 +9,7 @@ import orjson
 from domain.accounts import Account, Session
 from domain.changes import GENESIS, Fact, head_digest, text
 from domain.errors import DomainError, Stale, conflict
+from domain.events import VERSION
 from domain.ids import ChangeId
 from domain.labels import Label
 from domain.ports import Claim, Command, Writes
@@ -40,6 +41,7 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "actor_name": actor and actor.name,
         "key": command.key,
         "trace": command.trace,
+        "version": VERSION,
         "roles_rev": writes.roles_rev,
         "labels_rev": writes.labels_rev,
         "tree_rev": writes.tree_rev,

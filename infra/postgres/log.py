@@ -16,7 +16,9 @@ from infra.postgres.lanes import Statements
 # more than it can send. The first row always comes, or a large one would stop its stream.
 READ_MAX_BYTES = 1_048_576
 
-COLUMNS = "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace"
+COLUMNS = (
+    "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace, version"
+)
 # octet_length knows the size of a stored text without fetching it.
 _FOLLOWING = f"""
     SELECT {COLUMNS} FROM (
@@ -120,4 +122,5 @@ def change_of(row: asyncpg.Record) -> Change:
         key=row["key"],
         payload=row["payload"],
         trace=row["trace"],
+        version=row["version"],
     )

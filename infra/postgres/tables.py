@@ -283,6 +283,8 @@ change = Table(
     Column("before", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # How to read payload and before: `domain.events.VERSION` of whoever wrote them. Not hashed.
+    Column("version", SmallInteger, nullable=False, server_default=text("1")),
 )
 Index("change_subject_idx", change.c.subject, change.c.seq)
 

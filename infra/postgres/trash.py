@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from domain.changes import head_digest, text
-from domain.events import PURGED
+from domain.events import PURGED, VERSION
 from domain.tasks import instant_text
 from infra.postgres.flush import MOVED
 from infra.postgres.lanes import Statements
@@ -92,5 +92,11 @@ class TrashPurge:
             }
             for task in tasks
         ]
-        put = {"workspace": str(workspace), "at": at, "before": before, "changes": changes}
+        put = {
+            "workspace": str(workspace),
+            "at": at,
+            "version": VERSION,
+            "before": before,
+            "changes": changes,
+        }
         return orjson.dumps(put).decode()

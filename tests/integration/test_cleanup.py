@@ -25,6 +25,7 @@ from carillon.relay import relay
 from carillon.settings import Settings
 from domain.access import Viewer
 from domain.errors import Code, Unavailable
+from domain.events import VERSION
 from domain.ids import SessionId, TaskId
 from domain.outbox import Topic
 from domain.services.mutations import Mutations
@@ -137,7 +138,10 @@ async def desk(world: World, database_url: str) -> AsyncIterator[Desk]:
 # The trash
 
 
-async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(desk: Desk) -> None:
+async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "VERSION", VERSION + 1)
     kept = await desk.task("kept")
     old = await desk.deleted("old")
     desk.at(day=1)
@@ -156,6 +160,7 @@ async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(desk: Desk)
         ("task.purged", old, "null")
     ]
     assert (purged[0]["actor"], purged[0]["before"]) == (None, "{}")
+    assert purged[0]["version"] == VERSION + 1
     assert await desk.world.head() == head + 1
     assert await desk.is_sound()
     assert await refused(desk.tasks.restore(desk.world.command(), old, None)) is Code.NOT_FOUND

@@ -189,6 +189,7 @@ def _change(number: int, one: Task) -> Change:
         fields=("title", "due"),
         key=None if number % 3 else f"key {number}",
         payload=text(task_state(one, display)),
+        version=1,
     )
 
 

@@ -32,6 +32,7 @@ def entry(**given: Any) -> Entry:
         "fields": ("title", "tags"),
         "key": "k" * 16,
         "payload": text({"id": str(TASK), "title": 'Käse\n"x" \\ 😀', "version": 3}),
+        "version": VERSION,
         "trace": TRACE,
     }
     return Entry(
@@ -70,6 +71,12 @@ def test_an_event_is_a_cloud_event_of_the_change() -> None:
     assert data["state"] == {"id": str(TASK), "title": 'Käse\n"x" \\ 😀', "version": 3}
     # CloudEvents 1.0, 3.1: extension names are lower-case letters and digits.
     assert all(name.isalnum() and name.islower() for name in made)
+
+
+def test_an_event_has_the_version_of_its_writer() -> None:
+    made = event(Topic.TASK_EVENTS, entry(version=VERSION + 1))
+
+    assert made["schemaversion"] == str(VERSION + 1)
 
 
 def test_users_streams_have_a_source_of_their_own() -> None:
