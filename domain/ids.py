@@ -11,6 +11,9 @@ CategoryId = NewType("CategoryId", UUID)
 TagId = NewType("TagId", UUID)
 TaskId = NewType("TaskId", UUID)
 ChangeId = NewType("ChangeId", UUID)
+ReminderId = NewType("ReminderId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
+SubscriptionId = NewType("SubscriptionId", UUID)
 
 
 def parse_uuid(text: str) -> UUID | None:
