@@ -137,13 +137,13 @@ def quiet_until(preferences: Preferences, at: datetime) -> datetime | None:
 def next_digest(preferences: Preferences, after: datetime) -> datetime:
     """Returns the first instant after that one at which a daily digest is due.
 
-    A day that the zone skips has none.
+    A day that the zone skips has the next day's.
     """
     zone = ZoneInfo(preferences.zone)
     day = after.astimezone(zone).date() - _DAY
     while True:
         instant = due(day, preferences.digest_at, zone, fold=False).instant
-        if instant > after and instant.astimezone(zone).date() == day:
+        if instant > after:
             return instant
         day += _DAY
 
@@ -165,8 +165,9 @@ def require_sound(preferences: Preferences, *path: str) -> None:
 
 def _around(quiet: Quiet, at: datetime, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
     """Returns the instants of its starts and ends near that one; the ends do not belong to it."""
+    # Tomorrow's may have begun where clocks go back over midnight.
     today = at.astimezone(zone).date()
-    days = (today + offset * _DAY for offset in (-2, -1, 0, 1))
+    days = (today + offset * _DAY for offset in (-1, 0, 1))
     return [_interval(quiet, day, zone) for day in days if day.weekday() in quiet.days]
 
 

@@ -408,7 +408,8 @@ def test_a_snooze_to_where_the_due_once_was_takes_nothing_from_it() -> None:
     rang = sent(claimed(rows_of(EARLY)[0]))
 
     old, new = snoozed([rang], was.due_at, RINGS)
-    done = reconcile([was, old, new], rows_of(EARLY, of=later)[:1], RINGS)
+    rows = {row.id: row for row in (was, old, new)}
+    done = reconcile(rows.values(), rows_of(EARLY, of=later)[:1], RINGS)
 
     assert [(row.id, row.due_at) for row in done.revived] == [(was.id, was.due_at)]
     assert [row.id for row in done.cancelled] == [new.id]
