@@ -31,7 +31,7 @@ CHANGES = [
     ("America/New_York", date(2026, 11, 1)),
     ("Pacific/Apia", date(2011, 12, 30)),
     ("America/Santiago", date(2026, 9, 6)),
-    ("America/St_Johns", date(2011, 11, 6)),
+    ("America/St_Johns", date(2010, 11, 7)),
 ]
 
 # Often where clocks change.

@@ -99,8 +99,8 @@ def test_a_choice_wins_over_the_default() -> None:
             "a start that was shown before clocks went back to yesterday",
             "America/St_Johns",
             Quiet(days=frozenset({6}), start=time(), end=time(7)),
-            utc(2011, 11, 6, 3),
-            utc(2011, 11, 6, 10, 30),
+            utc(2010, 11, 7, 3),
+            utc(2010, 11, 7, 10, 30),
         ),
         (
             "a Saturday, all of it",
