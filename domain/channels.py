@@ -113,12 +113,13 @@ class Sent:
 class Temporary:
     """It was not taken, and may be later; not before `retry_after`, where the provider says so.
 
-    Where the answer was lost, the provider may have taken it all the same.
+    `is_unsure` tells that the answer was lost: the provider may have taken it all the same.
     """
 
     reason: str
     scope: Scope
     retry_after: timedelta | None = None
+    is_unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,7 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
             # A provider's trouble is no reason to hold back what goes to another one.
             scope=Scope.RECIPIENT if len(found) > 1 else waiting[0].scope,
             retry_after=max(waits, default=None),
+            is_unsure=any(one.is_unsure for one in waiting),
         )
     if any(isinstance(one, Sent) for one in found):
         return Sent()

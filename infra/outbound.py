@@ -83,6 +83,10 @@ class NotAllowed(Exception):
     """The address is malformed, or not public; the message says which."""
 
 
+class Unreachable(ConnectionError):
+    """Nobody was there to be called; nothing was sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came back, a redirect too: the names of headers in lower case, the body's beginning."""
@@ -174,6 +178,7 @@ class Outbound:
 
         Raises:
             NotAllowed: the address is not one that is called; nothing was sent.
+            Unreachable: there was no connection.
             OSError: no answer came in time; the request may have had its effect.
         """
         target = self.target(url)
@@ -182,8 +187,8 @@ class Outbound:
                 return await self._post(target, headers, content)
         except TimeoutError as error:
             raise TimeoutError(f"{target.host} did not answer in time.") from error
-        except httpcore.TimeoutException as error:
-            raise TimeoutError(f"{target.host} did not answer in time.") from error
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            raise Unreachable(f"{target.host} cannot be reached: {error}") from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             said = str(error) or type(error).__name__
             raise ConnectionError(f"{target.host}: {said}") from error
