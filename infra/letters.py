@@ -25,7 +25,9 @@ class Letter:
 def letter(content: Content, unsubscribe_url: str | None) -> Letter:
     """Returns the content as a mail; with its last line one gets no more of the kind."""
     title = one_line(content.title)
-    text = [title, "", *map(one_line, content.lines)]
+    text = [title]
+    if content.lines:
+        text += ["", *map(one_line, content.lines)]
     html = [f'<h1 style="font-size:1.2em">{_linked(title, content.url)}</h1>']
     html += [f"<p>{escape(one_line(line))}</p>" for line in content.lines]
     if content.url is not None:
