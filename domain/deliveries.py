@@ -205,6 +205,15 @@ def collapsed(row: Delivery, into: DeliveryId) -> Delivery:
     return replace(_moved(row, State.COLLAPSED, reason=None), collapsed_into=into)
 
 
+def diverted(row: Delivery, at: datetime) -> Delivery:
+    """Returns the row by which the feed tells what another channel does not, at once.
+
+    Where the feed tells it anyway, that is the same row.
+    """
+    new = replace(follower(row, row.due_at), channel=ChannelName.IN_APP, fire_at=at)
+    return replace(new, id=_id(new))
+
+
 def snoozed(family: Iterable[Delivery], until: datetime, at: datetime) -> tuple[Delivery, ...]:
     """Returns the changed rows of a lineage that shall ring again at `until`.
 

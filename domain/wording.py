@@ -77,9 +77,9 @@ def summary(told: Sequence[Content]) -> Content:
     )
 
 
-def late(content: Content, meant_for: datetime, to: Reader) -> Content:
-    """Returns the content with a word about its lateness."""
-    local = meant_for.astimezone(to.zone)
+def late(content: Content, meant_for: datetime, zone: ZoneInfo) -> Content:
+    """Returns the content with a word about its lateness, in the reader's time."""
+    local = meant_for.astimezone(zone)
     at = f"{day_text(local.date())}, {local:%H:%M}"
     return replace(content, lines=(*content.lines, f"This comes late: it was meant for {at}."))
 

@@ -76,7 +76,7 @@ def test_a_long_title_is_cut_in_the_subject_and_whole_in_the_text() -> None:
 
 
 def test_lateness_is_said_in_the_readers_time() -> None:
-    told = wording.late(wording.overdue(MILK, ADA), AT, ADA)
+    told = wording.late(wording.overdue(MILK, ADA), AT, PARIS)
 
     assert told.lines[-1] == "This comes late: it was meant for Sunday, 28 March 2027, 08:00."
 
