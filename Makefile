@@ -79,7 +79,7 @@ check-lock: $(VENV)/.installed ## Refuse lock files that no longer answer pyproj
 		|| { echo "$$lock does not answer pyproject.toml: make lock" >&2; exit 1; }; done
 
 .PHONY: parts
-parts: setup ## Get Dapr and Kafka into the cache, once (needs Go, Maven and Java)
+parts: setup ## Get Dapr, Kafka and PgBouncer into the cache, once (needs Go, Maven and Java)
 	@$(BIN)/python -m cluster parts
 
 .PHONY: test
@@ -92,7 +92,7 @@ unit: setup ## Run the tests that need no server, in seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: bench
-bench: setup ## Measure and print the figures of the README
+bench: setup ## Measure and print figures, as ratios of things run side by side
 	$(BIN)/python -m bench
 
 .PHONY: schema

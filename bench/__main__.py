@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import sys
 
-ALL = ("read", "mutations", "fanout", "live", "calendar", "distributed")
+ALL = ("read", "mutations", "fanout", "live", "calendar", "recurrence", "distributed", "dapr")
 
 for name in sys.argv[1:] or ALL:
     print(f"== {name}")

@@ -22,8 +22,11 @@ CATEGORIES = ("Home", "Garden", "Work", "Errands", "Caf\u00e9")
 # What stands in the log before: the workspace and its first member.
 BEFORE = 2
 FOLLOWER = Path(__file__).parents[1] / "tests" / "clients" / "follow-graphql-ws.mjs"
-PAGE = """query($w: ID!, $after: String) { tasks(workspaceId: $w, first: 200, after: $after) {
-  nodes { id } pageInfo { hasNextPage endCursor } } }"""
+# All that the import sets.
+TASK = """id title description status priority position version parent { id }
+  due { date time timeZone instant } category { name } tags { name }"""
+PAGE = f"""query($w: ID!, $after: String) {{ tasks(workspaceId: $w, first: 200, after: $after) {{
+  nodes {{ {TASK} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
 
 
 async def main() -> None:
@@ -61,11 +64,13 @@ async def bring(folder: Path, person: Person) -> None:
     out, _ = await follower.communicate()
     changes = [line for line in map(json.loads, out.splitlines()) if line["type"] == "Change"]
     assert [int(change["seq"]) for change in changes] == list(range(1, last + 1))
-    seen = {change["subjectId"] for change in changes if change["kind"] == "task.created"}
+    # What a client shows that only ever followed: the last state of each task.
+    seen = {task["id"]: task for change in changes if (task := change["task"]) is not None}
+    assert len(seen) == TASKS
     assert seen == await queried(person)
     print(
-        f"graphql-ws saw {last:,} changes, each once and in order, and {len(seen):,} tasks as a"
-        " query returns them"
+        f"graphql-ws saw {last:,} changes, each once and in order, and ends with {len(seen):,}"
+        " tasks, each field as a query returns it"
     )
 
 
@@ -97,21 +102,21 @@ async def following(person: Person, last: int) -> Process | None:
         return None
     return await asyncio.create_subprocess_exec(
         *(node, str(FOLLOWER), f"{person.url}/graphql", person.token, person.workspace),
-        *("--after", "0", "--until", str(last)),
+        *("--after", "0", "--until", str(last), "--task", TASK),
         stdout=asyncio.subprocess.PIPE,
         limit=2**26,
     )
 
 
-async def queried(person: Person) -> set[str]:
-    """Returns the ids of all tasks, page by page."""
-    ids: set[str] = set()
+async def queried(person: Person) -> dict[str, object]:
+    """Returns all tasks by their ids, page by page."""
+    found: dict[str, object] = {}
     after = None
     while True:
         page = (await person.ask(PAGE, w=person.workspace, after=after))["tasks"]
-        ids |= {node["id"] for node in page["nodes"]}
+        found |= {node["id"]: node for node in page["nodes"]}
         if not page["pageInfo"]["hasNextPage"]:
-            return ids
+            return found
         after = page["pageInfo"]["endCursor"]
 
 

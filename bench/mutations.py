@@ -23,7 +23,8 @@ from domain.accounts import Account
 from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.ports import Command
 from domain.services.mutations import Mutations
-from domain.services.tasks import TaskPatch, TaskService
+from domain.services.task_patch import TaskPatch
+from domain.services.tasks import TaskService
 from domain.services.workspaces import founded
 from domain.workspaces import User, Workspace
 from infra.clock import SystemClock

@@ -52,7 +52,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _data_dir(serve)
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
-    _data_dir(_command(commands, "doctor", "Check database, migrations and logs", _doctor))
+    _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
+    _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
     settings = _command(commands, "settings", "Print, write or check the settings page", _settings)
@@ -62,6 +63,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         from carillon import importer  # noqa: PLC0415 - the other commands start faster
 
         importer.configure(bring)
+    repeat = _command(commands, "recurrence", "Show when recurring tasks recur", _recurrence)
+    if "recurrence" in words:
+        from carillon import recurrence_preview  # noqa: PLC0415 - see _serve
+
+        recurrence_preview.configure(repeat)
     return parser
 
 
@@ -92,6 +98,16 @@ def _process(
 
 def _data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, help="data folder (CARILLON_DATA_DIR)")
+
+
+def _redriving(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what is parked, and run nothing")
+    what.add_argument("--dead-letters", action="store_true", help="show events nobody could read")
+    what.add_argument(
+        "--acknowledge", action="store_true", help="show them, and show them no more afterwards"
+    )
+    _data_dir(parser)
 
 
 def _page(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +159,17 @@ def _doctor(given: argparse.Namespace, _since: float) -> int:
     return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
 
 
+def _redrive(given: argparse.Namespace, _since: float) -> int:
+    from carillon import redrive  # noqa: PLC0415 - see _serve
+
+    settings = _settings_of(given)
+    if given.dead_letters or given.acknowledge:
+        return _telling(lambda: asyncio.run(redrive.dead(settings, acknowledge=given.acknowledge)))
+    if given.list:
+        return _telling(lambda: asyncio.run(redrive.listed(settings)))
+    return _telling(lambda: asyncio.run(redrive.redriven(settings)))
+
+
 def _schema(given: argparse.Namespace, _since: float) -> int:
     from carillon.graphql import sdl  # noqa: PLC0415 - see _serve
 
@@ -159,6 +186,12 @@ def _import(given: argparse.Namespace, _since: float) -> int:
     return importer.run(given)
 
 
+def _recurrence(given: argparse.Namespace, _since: float) -> int:
+    from carillon import recurrence_preview  # noqa: PLC0415 - see _serve
+
+    return recurrence_preview.run(given)
+
+
 def _kept(path: Path, text: str, given: argparse.Namespace) -> int:
     if given.write:
         path.write_text(text)
@@ -172,17 +205,24 @@ def _kept(path: Path, text: str, given: argparse.Namespace) -> int:
 
 def _telling(run: Callable[[], int]) -> int:
     """Runs; what an operator can mend is told in one line, not as a traceback."""
-    from carillon.database import NotMigrated  # noqa: PLC0415 - see _serve
+    import asyncpg  # noqa: PLC0415 - see _serve
+
     from carillon.serve import PortTaken  # noqa: PLC0415 - see _serve
     from carillon.settings import NotConfigured  # noqa: PLC0415 - see _serve
     from domain.errors import Unavailable  # noqa: PLC0415 - see _serve
     from infra.postgres.data_folder import EmbeddedError  # noqa: PLC0415 - see _serve
+    from infra.postgres.fitness import Unfit  # noqa: PLC0415 - see _serve
 
     try:
         return run()
-    except (EmbeddedError, NotConfigured, NotMigrated, PortTaken, Unavailable, OSError) as error:
+    except (EmbeddedError, NotConfigured, PortTaken, Unavailable, Unfit, OSError) as error:
         sys.stderr.write(f"carillon: {error}\n")
-        return FAILED
+    except asyncpg.InsufficientPrivilegeError as error:
+        sys.stderr.write(
+            f"carillon: The database says: {error}. Give the role of CARILLON_DATABASE_URL the"
+            " rights to read and write the tables, or name their owner.\n"
+        )
+    return FAILED
 
 
 if __name__ == "__main__":

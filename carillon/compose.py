@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from carillon import telemetry
 from carillon.api import Api, page
+from carillon.brokers import brokers_of
 from carillon.database import Database
 from carillon.graphql import build
 from carillon.running import readiness, running
@@ -28,7 +29,6 @@ from infra.clock import SystemClock
 from infra.dapr.sidecar import Sidecar
 from infra.dapr.state import DaprStateStore
 from infra.ids import uuid7
-from infra.kafka.connection import KafkaOptions
 from infra.kafka.tail import KafkaTail, Listener
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
@@ -236,16 +236,10 @@ def _kafka_tail(settings: Settings, tail: PostgresTail) -> KafkaTail | None:
     """Returns what brings changes from the brokers, if there are any."""
     if settings.kafka_servers is None:
         return None
-    options = KafkaOptions(
-        servers=settings.kafka_servers,
-        ca_file=settings.kafka_ca_file,
-        cert_file=settings.kafka_cert_file,
-        key_file=settings.kafka_key_file,
-    )
     listener = Listener(
         offer=tail.offer, placed=lambda placed: tail.pace(BEHIND_KAFKA_POLL_S if placed else POLL_S)
     )
-    return KafkaTail(options, (Topic.TASK_EVENTS, Topic.REMINDERS), listener)
+    return KafkaTail(brokers_of(settings), (Topic.TASK_EVENTS, Topic.REMINDERS), listener)
 
 
 def _tokens(settings: Settings) -> JwtTokens:

@@ -3,29 +3,27 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
-
-import asyncpg
 
 from carillon.settings import Settings
+from infra.postgres.connecting import connect
 from infra.postgres.data_folder import FolderInUse
 from infra.postgres.embedded import embedded_postgres, running_url
+from infra.postgres.fitness import CONNECT_WAIT_S, Unfit, examine
 from infra.postgres.migrate import pending, upgrade
-
-# A sleeping serverless database takes some seconds to wake.
-CONNECT_WAIT_S = 15.0
+from infra.postgres.url import address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where it is; `direct_url` keeps a session, and is None where only a pooler is known."""
+    """Where it is.
+
+    `direct_url` keeps a session, and is None where only a pooler is known; `left_out` names what
+    the given URL asks for and has no effect.
+    """
 
     url: str
     direct_url: str | None
-
-
-class NotMigrated(Exception):
-    """The database lacks migrations that cannot be run from here; the message says how to."""
+    left_out: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -44,16 +42,10 @@ async def database(
 
     Raises:
         EmbeddedError: our own server does not start.
-        ConnectionError: the given database cannot be used.
+        Unfit: the given database cannot be used.
     """
     if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        await _reach(url)
-        direct = settings.database_direct_url
-        if direct is not None:
-            yield Database(url=url, direct_url=direct.get_secret_value())
-        else:
-            yield Database(url=url, direct_url=None if settings.database_pooler else url)
+        yield await _given(settings, settings.database_url.get_secret_value())
         return
     folder = settings.data_dir / "postgres"
     async with AsyncExitStack() as stack:
@@ -67,29 +59,31 @@ async def database(
         yield Database(url=url, direct_url=url)
 
 
-async def _reach(url: str) -> None:
-    try:
-        connection = await asyncpg.connect(url, statement_cache_size=0, timeout=CONNECT_WAIT_S)
-        await connection.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # Neither the user's name nor the password belongs into a terminal or a log.
-        place = urlsplit(url).netloc.rpartition("@")[2] or "a local socket"
-        said = str(error) or type(error).__name__
-        raise ConnectionError(
-            f"The database at {place} cannot be used: {said}. Check CARILLON_DATABASE_URL."
-        ) from error
+async def _given(settings: Settings, url: str) -> Database:
+    await examine(url, pooler=settings.database_pooler)
+    direct_url = None if settings.database_pooler else url
+    if settings.database_direct_url is not None:
+        direct_url = settings.database_direct_url.get_secret_value()
+        await examine(direct_url, pooler=False, variable="CARILLON_DATABASE_DIRECT_URL")
+    return Database(url=url, direct_url=direct_url, left_out=address(url).left_out)
 
 
 async def migrated(found: Database) -> None:
     """Brings the database to this release's schema.
 
     Raises:
-        NotMigrated: it lies behind a pooler, where a migration cannot hold its lock.
+        Unfit: it refuses a migration, or lies behind a pooler, where none can hold its lock.
     """
     if found.direct_url is not None:
         await upgrade(found.direct_url)
-    elif missing := await pending(found.url):
-        raise NotMigrated(
-            f"The database lacks {len(missing)} migration(s), and a pooler keeps no lock for them."
-            " Run `carillon migrate` with CARILLON_DATABASE_DIRECT_URL set."
+        return
+    connection = await connect(found.url, timeout=CONNECT_WAIT_S)
+    try:
+        missing = await pending(connection)
+    finally:
+        await connection.close()
+    if missing:
+        raise Unfit(
+            f"The database lacks {len(missing)} migration(s), and a pooler keeps no lock for them",
+            "Run `carillon migrate` with CARILLON_DATABASE_DIRECT_URL set",
         )

@@ -1,9 +1,9 @@
 """Secrets from the secret store, where the settings name one."""
 
 import asyncio
+import http
 import logging
 
-import httpx
 import orjson
 
 from carillon.settings import Settings, plain
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 # The store may come up after us; what is wrong with it does not mend itself sooner.
 RETRY_S = 3.0
+# Of a command; a process waits for as long as it takes.
+COMMAND_WAIT_S = 10.0
 
 
 async def with_secrets(settings: Settings) -> Settings:
@@ -26,13 +28,26 @@ async def with_secrets(settings: Settings) -> Settings:
             path = f"/v1.0/secrets/{settings.secret_store}/{SECRET}"
             try:
                 answer = await sidecar.send("GET", path)
-                if answer.status_code == httpx.codes.OK:
-                    return settings.with_secrets(orjson.loads(answer.content))
-                said = f"{answer.status_code} {answer.text[:200]}"
+                if answer.status == http.HTTPStatus.OK:
+                    return settings.with_secrets(orjson.loads(answer.body))
+                said = f"{answer.status} {answer.head}"
             except OSError as error:
                 said = str(error)
             log.warning("secrets.awaited", extra={"store": settings.secret_store, "said": said})
             await asyncio.sleep(RETRY_S)
+
+
+async def soon_with_secrets(settings: Settings) -> Settings:
+    """Returns the settings with what the store holds, for a command that somebody waits for.
+
+    Raises:
+        TimeoutError: the sidecar or the store does not answer.
+    """
+    try:
+        async with asyncio.timeout(COMMAND_WAIT_S):
+            return await with_secrets(settings)
+    except TimeoutError:
+        raise TimeoutError(f"The secret store {settings.secret_store} does not answer.") from None
 
 
 def sidecar_of(settings: Settings) -> Sidecar:

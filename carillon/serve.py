@@ -68,9 +68,9 @@ def serve(process: Process, settings: Settings, *, since: float) -> int:
     Raises:
         PortTaken: another program listens on the port.
         EmbeddedError: our own PostgreSQL does not start.
-        NotMigrated: the database lacks migrations that cannot be run from here.
+        Unfit: the database cannot be used, or lacks migrations that cannot be run from here.
         NotConfigured: a setting that is needed was not given.
-        OSError: the database or the data folder cannot be reached.
+        OSError: the data folder cannot be reached.
     """
     for name in unknown():
         log.warning("settings.unknown", extra={"variable": name})
@@ -118,6 +118,8 @@ class _Run:
     async def _serve(self, server: "_Server", serving: asyncio.Task[None]) -> None:
         settings = with_token_secret(await with_secrets(self._settings))
         async with database(settings, on_death=self._database_died) as found:
+            for name in found.left_out:
+                log.warning("database.parameter_ignored", extra={"parameter": name})
             await migrated(found)
             async with self._process.compose(settings, found) as application:
                 self._door.open(application)

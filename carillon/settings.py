@@ -13,6 +13,9 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from infra.postgres.data_folder import made
+from infra.postgres.url import address
+
 PREFIX = "CARILLON_"
 # RFC 7518, 3.2: a key at least as long as the hash, SHA-256.
 TOKEN_SECRET_MIN_BYTES = 32
@@ -46,8 +49,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL 15 or newer, as `postgresql://user:password@host/name?sslmode="
-        "verify-full`. Unset: Carillon runs a PostgreSQL of its own in the data folder.",
+        description="PostgreSQL 15 or newer, its texts in UTF-8, with libpq's parameters:"
+        " `postgresql://user:password@host/name?sslmode=verify-full&sslrootcert=system`. Unset:"
+        " Carillon runs a PostgreSQL of its own in the data folder.",
     )
     database_direct_url: SecretStr | None = Field(
         default=None,
@@ -176,11 +180,9 @@ class Settings(BaseSettings):
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in {
-            "postgres",
-            "postgresql",
-        }:
-            raise ValueError("must begin with postgresql://")
+        if url is not None:
+            # Refuses what cannot be used, before anything starts.
+            address(url.get_secret_value())
         return url
 
     @field_validator("token_secret")
@@ -267,8 +269,7 @@ def with_token_secret(settings: Settings) -> Settings:
             "CARILLON_TOKEN_SECRET is needed beside CARILLON_DATABASE_URL, for all replicas share"
             " it: openssl rand -hex 32"
         )
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    path = settings.data_dir / "token-secret"
+    path = made(settings.data_dir) / "token-secret"
     if not path.exists():
         # Under another name first, so that a crash leaves no empty secret behind.
         new = path.with_suffix(".new")

@@ -3,18 +3,18 @@
 import sys
 from pathlib import Path
 
-from cluster.parts import PARTS, PartFailed, PartMissing
+from cluster.parts import PARTS, PGBOUNCER, PartFailed, PartMissing
 from cluster.up import FOLDER, up
 from cluster.validator import validate
 
 
 def parts() -> int:
-    """Gets Dapr and Kafka once into the cache.
+    """Gets Dapr, Kafka and PgBouncer once into the cache.
 
     Returns the exit code: a part whose tools are missing is left out, and that is no failure.
     """
     code = 0
-    for part in PARTS:
+    for part in (*PARTS, PGBOUNCER):
         try:
             if part.to_be_made():
                 sys.stdout.write(f"{part.name}: made once, {part.duration} ...\n")

@@ -1,6 +1,6 @@
-"""The parts that are not Python: Dapr, built from Go modules, and Kafka, fetched by Maven.
+"""The parts that are not Python: Dapr from Go modules, Kafka by Maven, PgBouncer from Debian.
 
-`make parts` gets both once into the cache; whoever only uses them asks `found`.
+`make parts` gets them once into the cache; whoever only uses them asks `found`.
 """
 
 import re
@@ -34,6 +34,7 @@ class Part:
         keyed_by: the files that decide its content.
         build_tools: programs that make it.
         run_tools: programs it cannot run without.
+        installed: a program that, where the machine has it, makes the part needless.
         duration: how long making it takes, for whoever waits.
         make: fills the folder.
     """
@@ -43,6 +44,7 @@ class Part:
     keyed_by: tuple[Path, ...]
     build_tools: tuple[str, ...]
     run_tools: tuple[str, ...] = ()
+    installed: str | None = None
     duration: str
     make: Callable[[Path], None]
 
@@ -57,7 +59,7 @@ class Part:
         Raises:
             PartMissing: a tool that makes it or that it runs by is missing.
         """
-        missing = not self.folder.exists()
+        missing = self._on_machine() is None and not self.folder.exists()
         for tool in (*self.run_tools, *(self.build_tools if missing else ())):
             if shutil.which(tool) is None:
                 raise PartMissing(f"{self.name} needs {TOOLS[tool]}")
@@ -71,7 +73,7 @@ class Part:
         """
         if self.to_be_made():
             raise PartMissing(f"{self.name} is not there yet: make parts")
-        return self.folder
+        return self._on_machine() or self.folder
 
     def get(self) -> Path:
         """Returns its folder, made now where it is missing.
@@ -82,10 +84,20 @@ class Part:
         """
         if self.to_be_made():
             once(self.folder, self.make)
-        return self.folder
+        return self._on_machine() or self.folder
+
+    def _on_machine(self) -> Path | None:
+        if self.installed is None:
+            return None
+        # Servers lie where not everybody looks.
+        place = shutil.which(self.installed) or shutil.which(self.installed, path=SERVERS_PATH)
+        return None if place is None else Path(place).parent
 
 
+SERVERS_PATH = "/usr/sbin:/usr/local/sbin"
 TOOLS = {
+    "apt-get": "to be installed, or Debian's apt-get, which fetches it",
+    "dpkg": "to be installed, or Debian's dpkg, which unpacks it",
     "go": "Go 1.26 or newer (go.dev)",
     "mvn": "Maven (on Debian: apt-get install maven)",
     "java": "a Java runtime, 17 or newer (on Debian: apt-get install default-jre-headless)",
@@ -126,13 +138,31 @@ def _fetch_kafka(folder: Path) -> None:
     )
 
 
-def _run(folder: Path, *command: str) -> None:
+def _fetch_pgbouncer(folder: Path) -> None:
+    """Unpacks Debian's package, and those of libraries that are missing; nobody's rights needed."""
+    install = ("apt-get", "--simulate", "--no-install-recommends", "install", "pgbouncer")
+    libraries = re.findall(r"^Inst (lib\S+) \(", _run(folder, *install), re.MULTILINE)
+    packages, root = folder / "packages", folder / "root"
+    packages.mkdir()
+    _run(packages, "apt-get", "download", "pgbouncer", *libraries)
+    for package in packages.iterdir():
+        _run(folder, "dpkg", "--extract", str(package), str(root))
+    (root / "usr/sbin/pgbouncer").rename(folder / "pgbouncer")
+    (folder / "lib").mkdir()
+    for library in root.glob("**/lib/**/*.so.*"):
+        library.rename(folder / "lib" / library.name)
+    shutil.rmtree(packages)
+    shutil.rmtree(root)
+
+
+def _run(folder: Path, *command: str) -> str:
     done = subprocess.run(guarded(command), cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
         raise PartFailed(
             "\n".join([f"not made, for its tool ended with {done.returncode}:", *words])
         )
+    return done.stdout
 
 
 DAPR = Part(
@@ -152,4 +182,16 @@ KAFKA = Part(
     duration="half a minute",
     make=_fetch_kafka,
 )
+# Libraries fit the release of the system that they were fetched for.
+SYSTEM = Path("/etc/os-release")
+PGBOUNCER = Part(
+    name="PgBouncer",
+    cache_name="pgbouncer",
+    keyed_by=(SYSTEM,) if SYSTEM.exists() else (),
+    build_tools=("apt-get", "dpkg"),
+    installed="pgbouncer",
+    duration="some seconds",
+    make=_fetch_pgbouncer,
+)
+# What the distributed profile is made of.
 PARTS = (DAPR, KAFKA)

@@ -21,7 +21,7 @@ from domain.outbox import Topic
 from infra.postgres.data_folder import EmbeddedError
 from infra.postgres.embedded import embedded_postgres
 from infra.postgres.migrate import upgrade
-from workers.routes import API, APPS, RELAY
+from workers.routes import API, DEAD_LETTERS, RELAY
 
 FOLDER: Final = Path(".cluster")
 # What the Kubernetes overlays ask of the broker.
@@ -107,9 +107,8 @@ class _Cluster:
         broker = Kafka(self._folder / "kafka")
         stack.push_async_callback(broker.stop)
         await broker.start()
-        letters = [app.dead_letters for app in APPS if app.dead_letters is not None]
         there = await broker.topics()
-        missing = [name for name in (*Topic, *letters) if name not in there]
+        missing = [name for name in (*Topic, *DEAD_LETTERS) if name not in there]
         if missing:
             await broker.create_topics(dict.fromkeys(missing, PARTITIONS))
         return broker

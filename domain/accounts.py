@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
 
 from domain import text
 from domain.errors import Refused, invalid
@@ -18,6 +19,10 @@ LABEL_MAX_BYTES = 63
 # NIST SP 800-63B asks for at least 8; the upper bound keeps the hashing's input small.
 PASSWORD_MIN_CHARS = 8
 PASSWORD_MAX_CHARS = 1_024
+
+# How long a used refresh token still gets the one that followed it: tabs refresh at once, and a
+# client that waited for a lost answer asks again. Meanwhile the new one is not replaced.
+REFRESH_GRACE = timedelta(seconds=30)
 
 # What pasted mailbox lists hold (RFC 5322, 3.4) and a bare address does not.
 _NOT_IN_LOCAL_PART = frozenset('()<>[]:;,\\"')
@@ -38,13 +43,52 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One signed-in device; `refresh_digest` is the SHA-256 of the refresh token in force."""
+    """One signed-in device.
+
+    Of refresh tokens only the SHA-256 is known: of the one in force, of the one before it, and of
+    the first, which names their family and stands in front of all that follow it.
+    """
 
     id: SessionId
     user_id: UserId
     created_at: datetime
     expires_at: datetime
     refresh_digest: bytes
+    previous_digest: bytes | None = None
+    family_digest: bytes | None = None
+    rotated_at: datetime | None = None
+
+
+class Presented(Enum):
+    """What a refresh token of a session's family is, when somebody shows it.
+
+    CURRENT: the one in force. RECENT: the one in force or the one before it, where the change is
+    a moment ago. REPLAYED: used up longer ago, so somebody has a copy (RFC 9700, 4.14.2).
+    """
+
+    CURRENT = "current"
+    RECENT = "recent"
+    REPLAYED = "replayed"
+
+
+def presented(session: Session, digest: bytes, at: datetime) -> Presented:
+    """Tells what a token with this digest is, of one that begins as the session's tokens do."""
+    just_rotated = session.rotated_at is not None and at - session.rotated_at <= REFRESH_GRACE
+    if just_rotated and digest in {session.refresh_digest, session.previous_digest}:
+        return Presented.RECENT
+    return Presented.CURRENT if digest == session.refresh_digest else Presented.REPLAYED
+
+
+def rotated(session: Session, digest: bytes, *, at: datetime, expires_at: datetime) -> Session:
+    """Returns the session with another token in force, prolonged."""
+    return replace(
+        session,
+        refresh_digest=digest,
+        previous_digest=session.refresh_digest,
+        family_digest=session.family_digest or session.refresh_digest,
+        rotated_at=at,
+        expires_at=expires_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ class Due:
     """When a task is due, as a person in `zone` says it.
 
     `instant` is when it is over, in UTC: the time itself, or for an all-day due the next local
-    midnight. `fold` picks the second of two equal local times (PEP 495).
+    midnight. `fold` picks the second of two equal local times (PEP 495), and is false elsewhere.
     """
 
     day: date
@@ -24,7 +24,8 @@ def due(day: date, at: time | None, zone: ZoneInfo, *, fold: bool) -> Due:
     """Returns the due with its instant; the zone's key must be the name the user gave.
 
     A local time in a gap means the instant that the offset before the gap gives (RFC 5545,
-    3.3.5: 02:30 on the day clocks jump from 2 to 3 is 03:30), which is PEP 495's fold=0.
+    3.3.5: 02:30 on the day clocks jump from 2 to 3 is 03:30), which is PEP 495's fold=0. `fold`
+    counts only where the local time comes twice: in a gap, PEP 495 would turn clocks back by it.
 
     Raises:
         OverflowError: the instant lies outside years 1 to 9999.
@@ -32,6 +33,13 @@ def due(day: date, at: time | None, zone: ZoneInfo, *, fold: bool) -> Due:
     if at is None:
         local = datetime.combine(day + timedelta(days=1), time(), zone)
     else:
-        local = datetime.combine(day, at, zone)
-    instant = local.replace(fold=1 if fold and at is not None else 0).astimezone(UTC)
-    return Due(day=day, at=at, zone=zone.key, fold=fold and at is not None, instant=instant)
+        local = datetime.combine(day, at.replace(fold=0), zone)
+    is_second = fold and at is not None and _comes_twice(local)
+    instant = local.replace(fold=int(is_second)).astimezone(UTC)
+    return Due(day=day, at=at, zone=zone.key, fold=is_second, instant=instant)
+
+
+def _comes_twice(local: datetime) -> bool:
+    first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
+    # Clocks went back in between; in a gap, fold=1 has the greater offset.
+    return first is not None and second is not None and second < first

@@ -9,8 +9,12 @@ DomainError
 Stale                the state moved between load and flush; the service loads again
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Code(Enum):
@@ -48,6 +52,25 @@ class Refused(DomainError):
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
         self.current = current
+
+
+class Problems:
+    """Collects what is wrong with a request, so that all of it is told at once."""
+
+    def __init__(self, *found: Problem) -> None:
+        self.found = found
+
+    def of(self, check: Callable[[], T]) -> T | None:
+        """Returns what the check returns; where it refuses, keeps why and returns None."""
+        try:
+            return check()
+        except Refused as refused:
+            self.found += refused.problems
+            return None
+
+    def refusal(self) -> Refused:
+        """Returns the refusal of all that was found."""
+        return Refused(*self.found)
 
 
 class Invisible(DomainError):

@@ -38,6 +38,11 @@ class Topic(StrEnum):
         """The streams whose changes the topic carries."""
         return Streams.USERS if self is Topic.REMINDERS else Streams.WORKSPACES
 
+    @property
+    def consumer(self) -> str:
+        """The name under which its positions are kept."""
+        return f"topic:{self}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

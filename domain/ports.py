@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.accounts import Account, Session
 from domain.changes import Change, Fact, State
+from domain.errors import Problem
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
 from domain.tasks import Task
@@ -27,7 +28,8 @@ class Command:
     """Who asks for what: the part that every mutation shares.
 
     `key` is the idempotency key; `arguments` the SHA-256 of the canonical arguments, by which a
-    repeat is told from a reuse; `field` the mutation's public name.
+    repeat is told from a reuse; `field` the mutation's public name. `problems` are what is wrong
+    with the arguments already: told together with what the decision finds.
     """
 
     actor: UserId
@@ -35,16 +37,18 @@ class Command:
     key: str | None
     arguments: bytes
     trace: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """What a decision has to read; the workspace comes from the first of the ids that is given.
 
-    `around` are the ids between which a position is wanted (after, before); `end` asks for the
-    last position of the workspace. `new_id` asks whether an id is taken by anything, `name` for
-    the label of that kind with that sort key, and how many of the kind there are, `owners` how
-    many the workspace has.
+    `after` and `before` name the neighbour of a wanted position; `end` asks for the last position
+    of the workspace. `subtree` asks for the tasks below the task that are live as it is, or went
+    to the trash together with it; `height` for how many levels lie below it. `name` asks for the
+    label of that kind with that sort key, and how many of the kind there are, `owners` how many
+    the workspace has. `leaving` says that the actor will be no member any more.
     """
 
     workspace: WorkspaceId | None = None
@@ -52,6 +56,7 @@ class Needs:
     label: tuple[Kind, UUID] | None = None
     tasks: tuple[TaskId, ...] = ()
     subtree: bool = False
+    height: bool = False
     ancestors_of: TaskId | None = None
     category: CategoryId | None = None
     tags: tuple[TagId, ...] = ()
@@ -60,9 +65,9 @@ class Needs:
     after: TaskId | None = None
     before: TaskId | None = None
     end: bool = False
-    new_id: UUID | None = None
     name: tuple[Kind, str] | None = None
     owners: bool = False
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +90,11 @@ class Seen:
     """One consistent look at the database: what `Needs` asked for, as far as it is there.
 
     `workspace` is None where it is absent or the actor is no member: the two look the same.
+    `descendants` is None where they are more than one commit takes along; `crowded` holds those
+    in the trash whose position a live task has by now, each with the next position above it.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
-    in `members`.
+    in `members`. `founded_count` are the actor's workspaces where none was asked for,
+    `joined_count` those of others that the invitee is in.
     """
 
     workspace: Workspace | None
@@ -101,20 +109,33 @@ class Seen:
     label: Label | None
     task: Task | None
     tasks: Mapping[TaskId, Task]
-    descendants: tuple[Task, ...]
+    descendants: tuple[Task, ...] | None
+    crowded: Mapping[TaskId, str | None]
     ancestors: tuple[TaskId, ...]
-    subtree_depth: int
+    height: int
     labels: Mapping[UUID, Label]
     users: Mapping[UserId, User]
     members: Mapping[UserId, Member]
     invitee: User | None
     low: str | None
     high: str | None
-    taken: bool
     name_taken: UUID | None
     label_count: int
     owner_count: int
-    membership_count: int
+    founded_count: int
+    joined_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A position that a task takes: at commit no other live task may have it.
+
+    Nor may any lie between it and `beside`, its neighbour's position on either side.
+    """
+
+    task: TaskId
+    position: str
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +144,8 @@ class Writes:
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
-    `subject` is what the idempotency record points to: the thing that the mutation answers.
+    `subject` is what the idempotency record points to: the thing that the mutation answers. Its
+    state is in the log, or `unchanged` holds it: what a mutation without facts answers.
     """
 
     workspace: WorkspaceId
@@ -131,6 +153,7 @@ class Writes:
     at: datetime
     actor: User
     facts: tuple[Fact, ...] = ()
+    unchanged: State | None = None
     roles_rev: int | None = None
     labels_rev: int | None = None
     tree_rev: int | None = None
@@ -138,6 +161,7 @@ class Writes:
     labels_moved: bool = False
     tree_moved: bool = False
     seen: Mapping[TaskId, int] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
     create: Workspace | None = None
     accounts: tuple[Account, ...] = ()
     sessions: tuple[Session, ...] = ()
@@ -164,7 +188,7 @@ class Store(Protocol):
 
         Raises:
             Stale: something that the decision read has moved, or the key was used meanwhile.
-            Refused: CONFLICT; an id or a name is taken.
+            Refused: CONFLICT; an id (by anything at all) or a name is taken.
             Unavailable: the workspace's lock was not free in time.
         """
         ...
@@ -195,6 +219,19 @@ class Access(Protocol):
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
         """Returns the user's role there, None for a stranger or where there is no such place."""
+        ...
+
+
+class Invoker(Protocol):
+    """Calls what another process offers."""
+
+    async def call(self, app: str, name: str, given: object, *, timeout_s: float) -> Any:
+        """Returns what the app answers to the call; both are JSON's types.
+
+        Raises:
+            Refused: what the app refuses, with its problems.
+            Unavailable: the app did not answer in time, or cannot be reached.
+        """
         ...
 
 

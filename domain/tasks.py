@@ -19,8 +19,11 @@ DESCRIPTION_MAX_CHARS = 100_000
 TAGS_MAX = 50
 # Chains longer than this are a mistake or an attack; each level costs a step of a recursive query.
 DEPTH_MAX = 20
-# One deletion or restoration takes the subtasks along, as one commit of at most so many changes.
+# One deletion or restoration takes the subtasks along, as one commit of at most so many changes,
+# whose states hold so many bytes of descriptions and tags: a quarter of a second's work.
 SUBTREE_MAX = 1_000
+SUBTREE_MAX_BYTES = 8_000_000
+TAG_BYTES = 200
 
 
 class Status(StrEnum):
@@ -141,6 +144,29 @@ def task_state(task: Task, display: Display) -> State:
         "completed_at": instant_text(task.completed_at),
         "deleted_at": instant_text(task.deleted_at),
     }
+
+
+def blank(id: TaskId, workspace: WorkspaceId, at: datetime) -> Task:
+    """Returns a new task before anything was said about it; it needs a title and a position."""
+    return Task(
+        id=id,
+        workspace_id=workspace,
+        title="",
+        description="",
+        status=Status.OPEN,
+        priority=Priority.MEDIUM,
+        due=None,
+        category_id=None,
+        tag_ids=frozenset(),
+        assignee_id=None,
+        parent_id=None,
+        position="",
+        version=1,
+        created_at=at,
+        updated_at=at,
+        completed_at=None,
+        deleted_at=None,
+    )
 
 
 def created(task: Task, display: Display) -> Fact:

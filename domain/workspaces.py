@@ -51,7 +51,9 @@ class Member:
 def require(role: Role, least: Role, what: str) -> None:
     """Raises Refused (FORBIDDEN) unless `role` reaches `least`; `what` ends "to ..."."""
     if role < least:
-        raise forbidden(f"Ask an {least.name.lower()} of the workspace to {what}.")
+        # Who may do it, or else give the role to do it: that takes an admin.
+        helper = max(least, Role.ADMIN)
+        raise forbidden(f"Ask an {helper.name.lower()} of the workspace to {what}.")
 
 
 def workspace_state(workspace: Workspace) -> State:

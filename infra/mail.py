@@ -23,7 +23,7 @@ import aiosmtplib
 import idna
 
 from domain.channels import Mailbox, Message, Outcome, Permanent, Scope, Sent, Temporary
-from infra.letters import letter, one_line
+from infra.mail_body import letter, one_line
 
 # Of everything for one mail; a server that thinks for longer is busy.
 SEND_WAIT_S = 60.0

@@ -14,10 +14,13 @@ from domain.errors import Unavailable
 MEMORY_KIB = 19 * 1024
 PASSES = 2
 LANES = 1
-# Two threads leave the event loop a core of a small machine, and bound the memory to 38 MiB.
-THREADS = 2
-# One second of work for the two threads; whoever comes later would wait for longer than that.
-WAITING_MAX = 64
+# Who signs in never stands behind those who sign up, of whom a flood may come. All three threads
+# hold 57 MiB; those who sign in get two of three turns on a small machine.
+KNOWN_THREADS = 2
+NEW_THREADS = 1
+# One second of work for each thread; whoever comes later would wait for longer than that.
+KNOWN_MAX = 64
+NEW_MAX = 32
 
 Answer = TypeVar("Answer")
 
@@ -27,20 +30,21 @@ class Argon2Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._known = _Queue("argon2-known", threads=KNOWN_THREADS, waiting_max=KNOWN_MAX)
+        self._new = _Queue("argon2-new", threads=NEW_THREADS, waiting_max=NEW_MAX)
 
     async def hash(self, password: str) -> str:
         """See `Passwords.hash`."""
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._new.run(lambda: self._hasher.hash(password))
 
     async def verify(self, hash: str | None, password: str) -> bool:
         """See `Passwords.verify`."""
-        return await self._run(lambda: self._verified(hash, password))
+        return await self._known.run(lambda: self._verified(hash, password))
 
     def close(self) -> None:
         """Drops what waits and stops the threads once they are done with what they have."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._known.close()
+        self._new.close()
 
     def _verified(self, hash: str | None, password: str) -> bool:
         if hash is None:
@@ -52,11 +56,23 @@ class Argon2Passwords:
         except VerifyMismatchError:
             return False
 
-    async def _run(self, work: Callable[[], Answer]) -> Answer:
-        if self._waiting >= WAITING_MAX:
-            raise Unavailable("Too many are signing in; try again in a few seconds.")
+
+class _Queue:
+    """Work that waits for a few threads, within a bounded number."""
+
+    def __init__(self, name: str, *, threads: int, waiting_max: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._waiting_max = waiting_max
+        self._waiting = 0
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        if self._waiting >= self._waiting_max:
+            raise Unavailable("Too many are signing in or up; try again in a few seconds.")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -27,7 +27,7 @@ from domain.channels import (
     Temporary,
 )
 from domain.ports import Clock
-from infra.letters import one_line
+from infra.mail_body import one_line
 from infra.outbound import Answer, NotAllowed, Outbound, Unreachable
 from infra.vapid import Vapid
 

@@ -1,5 +1,7 @@
 """Access tokens: JWT (RFC 7519), signed by HS256. Implements domain.services.sessions.Tokens."""
 
+import base64
+import hmac
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -77,3 +79,9 @@ class JwtTokens:
         if viewer.expires_at <= at:
             raise Unauthenticated("The access token has expired: refresh the session.")
         return viewer
+
+    def following(self, refresh_token: str) -> str:
+        """See `Tokens.following`."""
+        # No JWT begins so: what is signed here can be no access token.
+        digest = hmac.digest(self._key, b"refresh:" + refresh_token.encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

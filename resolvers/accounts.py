@@ -23,6 +23,7 @@ class AccountMutation:
             name=input.name,
             # UNSET and null are the same here.
             zone=input.time_zone or None,
+            client=info.context.client,
         )
         return await _session(info, signed_in)
 
@@ -36,8 +37,9 @@ class AccountMutation:
     @mutation(
         t.SessionRefreshPayload,
         "Changes a refresh token for a new one and an access token, and prolongs the session. Needs"
-        " no access token. A refresh token that comes twice was copied: its session ends, so use"
-        " one at a time.",
+        " no access token. Within 30 seconds the used token gets the same new one again, so two"
+        " tabs may refresh at once and a lost answer may be asked for again, and the new one stays"
+        " as it is. A used token that comes later was copied: its session ends.",
     )
     async def session_refresh(self, info: RequestInfo, input: t.SessionRefreshInput) -> Payload:
         return await _session(info, await info.context.use.accounts.refresh(input.refresh_token))

@@ -1,6 +1,6 @@
 """Rendered messages on their way to many readers: built once, only the operation's id differs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 # What one write may hold: a socket that fills up has at most this much too much in memory.
 BATCH_MAX_BYTES = 65_536
@@ -55,11 +55,6 @@ class Batch:
         if pieces is None:
             pieces = self._pieces[len(id_json)] = list(self._around_id(len(id_json)))
         return id_json.join(pieces)
-
-    def texts(self, id_json: bytes) -> Iterable[bytes]:
-        """Returns the batch as `next` messages without framing."""
-        for body in self._bodies:
-            yield b"".join((_BEFORE_ID, id_json, _AFTER_ID, body, b"}"))
 
     def events(self) -> bytes:
         """Returns the batch as server-sent events; rendered JSON has no line breaks."""

@@ -3,6 +3,7 @@
 import strawberry
 from strawberry import UNSET
 
+from domain.errors import Problems
 from domain.ids import WorkspaceId
 from domain.labels import Kind
 from domain.services.labels import LabelPatch
@@ -25,7 +26,10 @@ class LabelMutation:
     ) -> Payload:
         return await _updated(info, "category", id, input)
 
-    @mutation(t.CategoryDeletePayload, "Deletes a category; its tasks have none then.")
+    @mutation(
+        t.CategoryDeletePayload,
+        "Deletes a category; its tasks have none then, and each a new version.",
+    )
     async def category_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.CategoryDeleteInput | None = UNSET
     ) -> Payload:
@@ -43,7 +47,7 @@ class LabelMutation:
     ) -> Payload:
         return await _updated(info, "tag", id, input)
 
-    @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it.")
+    @mutation(t.TagDeletePayload, "Deletes a tag; its tasks lose it, and each has a new version.")
     async def tag_delete(
         self, info: RequestInfo, id: strawberry.ID, input: t.TagDeleteInput | None = UNSET
     ) -> Payload:
@@ -56,13 +60,12 @@ async def _created(
     workspace_id: strawberry.ID,
     given: t.CategoryCreateInput | t.TagCreateInput,
 ) -> Payload:
-    outcome = await info.context.use.labels.create(
-        command(info, given.client_mutation_id),
-        kind,
-        WorkspaceId(wanted_id(workspace_id, "workspaceId")),
-        new_id(given.id, "input", "id"),
-        LabelPatch(name=given.name, colour=given.colour),
-    )
+    workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
+    problems = Problems()
+    new = problems.of(lambda: new_id(given.id, "input", "id"))
+    who = command(info, given.client_mutation_id, problems)
+    patch = LabelPatch(name=given.name, colour=given.colour)
+    outcome = await info.context.use.labels.create(who, kind, workspace, new, patch)
     return await done(info, kind, outcome)
 
 

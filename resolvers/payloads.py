@@ -9,10 +9,11 @@ from uuid import UUID
 
 import strawberry
 from graphql import get_argument_values
+from strawberry import UNSET
 from strawberry.types import Info
 
 from domain.changes import State
-from domain.errors import Invisible, Problem, Refused, Unauthenticated, invalid
+from domain.errors import Invisible, Problem, Problems, Refused, Unauthenticated, invalid
 from domain.ids import TaskId, parse_uuid
 from domain.ports import Command
 from domain.reading import OneTask, Present, Row
@@ -51,8 +52,10 @@ def mutation(answers: type, description: str) -> Callable[[Resolver[P]], Any]:
     return decorate
 
 
-def command(info: RequestInfo, key: str | None) -> Command:
+def command(info: RequestInfo, key: str | None, problems: Problems | None = None) -> Command:
     """Returns who asks for what, with the digest of the arguments a retry would repeat.
+
+    `problems` are what is wrong with the arguments already; an UNSET key is none.
 
     Raises:
         Unauthenticated: the request carries no valid session.
@@ -63,10 +66,11 @@ def command(info: RequestInfo, key: str | None) -> Command:
     return Command(
         actor=viewer.user,
         field=info.field_name,
-        key=key or None,
+        key=None if key is UNSET else key,
         # Only a key's record is compared by them.
         arguments=_digest(info) if key else b"",
         trace=info.context.trace,
+        problems=problems.found if problems else (),
     )
 
 
@@ -127,8 +131,12 @@ def visible_id(text: str) -> UUID:
 
 
 def new_id(text: str | None, *path: str) -> UUID | None:
-    """Returns the id that a client brings, None where it brings none."""
-    return wanted_id(text, *path) if text else None
+    """Returns the id that a client brings, None where it brings none.
+
+    Raises:
+        Refused: INVALID; the text is no UUID.
+    """
+    return None if text is None or text is UNSET else wanted_id(text, *path)
 
 
 async def _shown(

@@ -1,11 +1,11 @@
-"""The server's end of one websocket: by the door for pre-built frames, or by plain ASGI."""
+"""The server's end of one websocket: a door straight to the transport, for pre-built frames."""
 
 from typing import Protocol
 
 from resolvers.batches import Batch, text_frame
-from resolvers.sender import Scope, Send, Sender
+from resolvers.sender import Scope
 
-# Where a server that has such a door puts it: `scope["extensions"]`.
+# Where the server puts the door: `scope["extensions"]`.
 EXTENSION = "carillon.wire"
 
 
@@ -30,27 +30,8 @@ class Door(Protocol):
         ...
 
 
-class Pipe(Protocol):
+class Pipe:
     """One order for all that a socket sends: acknowledgements, messages, errors, closing."""
-
-    @property
-    def full(self) -> bool: ...
-
-    def send(self, text: bytes) -> None:
-        """Sends a message of the protocol; few of them may wait, so it is never refused."""
-        ...
-
-    def push(self, id_json: bytes, batch: Batch) -> bool:
-        """Sends messages of an operation, or none of them (False) while full or closed."""
-        ...
-
-    async def drained(self) -> bool: ...
-
-    def shut(self, code: int, reason: str) -> None: ...
-
-
-class WirePipe:
-    """By the door."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -60,9 +41,11 @@ class WirePipe:
         return self._door.full
 
     def send(self, text: bytes) -> None:
+        """Sends a message of the protocol; few of them may wait, so it is never refused."""
         self._door.push(text_frame(text))
 
     def push(self, id_json: bytes, batch: Batch) -> bool:
+        """Sends messages of an operation, or none of them (False) while full or closed."""
         return not self._door.full and self._door.push(batch.frames(id_json))
 
     async def drained(self) -> bool:
@@ -72,38 +55,7 @@ class WirePipe:
         self._door.shut(code, reason)
 
 
-class AsgiPipe:
-    """By `send`, on any server."""
-
-    def __init__(self, send: Send) -> None:
-        self._sender = Sender(send)
-        self._shut = False
-
-    @property
-    def full(self) -> bool:
-        return self._sender.full
-
-    def send(self, text: bytes) -> None:
-        if not self._shut:
-            self._sender.put({"type": "websocket.send", "text": text.decode()})
-
-    def push(self, id_json: bytes, batch: Batch) -> bool:
-        if self._shut or self._sender.closed or self._sender.full:
-            return False
-        for text in batch.texts(id_json):
-            self.send(text)
-        return True
-
-    async def drained(self) -> bool:
-        return await self._sender.drained() and not self._shut
-
-    def shut(self, code: int, reason: str) -> None:
-        if not self._shut:
-            self._shut = True
-            self._sender.put({"type": "websocket.close", "code": code, "reason": reason})
-
-
-def pipe(scope: Scope, send: Send) -> Pipe:
-    """Returns the best way out that the server offers."""
-    door: Door | None = scope.get("extensions", {}).get(EXTENSION)
-    return AsgiPipe(send) if door is None else WirePipe(door)
+def pipe(scope: Scope) -> Pipe:
+    """Returns the way out of a socket; only `infra.wire` serves sockets of ours."""
+    door: Door = scope["extensions"][EXTENSION]
+    return Pipe(door)

@@ -1,6 +1,6 @@
 """Tasks: which rows a read means, and one use case for each mutation."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -8,6 +8,7 @@ import orjson
 import strawberry
 from strawberry import UNSET, Maybe
 
+from domain.errors import Problems
 from domain.filter_input import parse
 from domain.filters import Where, where
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
@@ -15,7 +16,7 @@ from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
 from domain.services.mutations import Outcome
-from domain.services.tasks import KEEP, DueDraft, Keep, Place, TaskPatch
+from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from schema import tasks as t
 from schema.context import RequestInfo
@@ -110,24 +111,23 @@ class TaskMutation:
     async def task_create(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.TaskCreateInput
     ) -> Payload:
-        outcome = await info.context.use.tasks.create(
-            command(info, input.client_mutation_id),
-            WorkspaceId(wanted_id(workspace_id, "workspaceId")),
-            new_id(input.id, "input", "id"),
-            _draft(input),
-        )
+        workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
+        problems = Problems()
+        new = problems.of(lambda: new_id(input.id, "input", "id"))
+        draft = _draft(input, _References(problems))
+        who = command(info, input.client_mutation_id, problems)
+        outcome = await info.context.use.tasks.create(who, workspace, new, draft)
         return await done(info, "task", outcome, _one)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
     async def task_update(
         self, info: RequestInfo, id: strawberry.ID, input: t.TaskUpdateInput
     ) -> Payload:
-        outcome = await info.context.use.tasks.update(
-            command(info, input.client_mutation_id),
-            TaskId(wanted_id(id, "id")),
-            _patch(input),
-            _version(input),
-        )
+        task = TaskId(wanted_id(id, "id"))
+        problems = Problems()
+        patch = _patch(input, _References(problems))
+        who = command(info, input.client_mutation_id, problems)
+        outcome = await info.context.use.tasks.update(who, task, patch, _version(input))
         return await done(info, "task", outcome, _one)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
@@ -193,7 +193,34 @@ def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:
     return _given(given.expected_version)
 
 
-def _draft(given: t.TaskCreateInput) -> TaskPatch:
+class _References:
+    """Reads the ids of an input; what is no id is told together with all else that is wrong."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+
+    def one(
+        self, kind: Callable[[UUID], T], said: str | Keep | None, *path: str
+    ) -> T | Keep | None:
+        """Returns the id as that kind of id; KEEP and null as they are."""
+        if said is None or isinstance(said, Keep):
+            return said
+        found = self._problems.of(lambda: wanted_id(said, "input", *path))
+        return KEEP if found is None else kind(found)
+
+    def tags(self, said: Iterable[str], field: str) -> frozenset[TagId]:
+        """Returns the ids; one that is none is told once a field."""
+        read = self._problems.of(lambda: [TagId(wanted_id(one, "input", field)) for one in said])
+        return frozenset(read or ())
+
+    def place(self, said: t.PositionInput) -> Place:
+        """Returns the place among others."""
+        after = self.one(TaskId, _or_keep(said.after_id), "position", "afterId")
+        before = self.one(TaskId, _or_keep(said.before_id), "position", "beforeId")
+        return Place(after=_neighbour(after), before=_neighbour(before))
+
+
+def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:
     """Returns a new task's fields; null is the same as absent here."""
     return TaskPatch(
         title=given.title,
@@ -201,17 +228,15 @@ def _draft(given: t.TaskCreateInput) -> TaskPatch:
         status=_or_keep(given.status),
         priority=_or_keep(given.priority),
         due=_due(given.due) if given.due else KEEP,
-        category=CategoryId(_reference(given.category_id, "categoryId"))
-        if given.category_id
-        else KEEP,
-        tags=_tags(given.tag_ids, "tagIds"),
-        assignee=UserId(_reference(given.assignee_id, "assigneeId")) if given.assignee_id else KEEP,
-        parent=TaskId(_reference(given.parent_id, "parentId")) if given.parent_id else KEEP,
-        place=_place(given.position) if given.position else KEEP,
+        category=ids.one(CategoryId, _or_keep(given.category_id), "categoryId"),
+        tags=ids.tags(given.tag_ids or (), "tagIds"),
+        assignee=ids.one(UserId, _or_keep(given.assignee_id), "assigneeId"),
+        parent=ids.one(TaskId, _or_keep(given.parent_id), "parentId"),
+        place=ids.place(given.position) if given.position else KEEP,
     )
 
 
-def _patch(given: t.TaskUpdateInput) -> TaskPatch:
+def _patch(given: t.TaskUpdateInput, ids: _References) -> TaskPatch:
     """Returns what shall change; null clears, and the domain says where that may not be."""
     return TaskPatch(
         title=_text(given.title),
@@ -219,15 +244,13 @@ def _patch(given: t.TaskUpdateInput) -> TaskPatch:
         status=_said(given.status),
         priority=_said(given.priority),
         due=_converted(given.due, _due),
-        category=_converted(
-            given.category_id, lambda one: CategoryId(_reference(one, "categoryId"))
-        ),
-        tags=_converted(given.tag_ids, lambda ids: _tags(ids, "tagIds")),
-        add_tags=_tags(given.add_tag_ids, "addTagIds"),
-        remove_tags=_tags(given.remove_tag_ids, "removeTagIds"),
-        assignee=_converted(given.assignee_id, lambda one: UserId(_reference(one, "assigneeId"))),
-        parent=_converted(given.parent_id, lambda one: TaskId(_reference(one, "parentId"))),
-        place=_converted(given.position, _place),
+        category=ids.one(CategoryId, _text(given.category_id), "categoryId"),
+        tags=_converted(given.tag_ids, lambda said: ids.tags(said, "tagIds")),
+        add_tags=ids.tags(given.add_tag_ids or (), "addTagIds"),
+        remove_tags=ids.tags(given.remove_tag_ids or (), "removeTagIds"),
+        assignee=ids.one(UserId, _text(given.assignee_id), "assigneeId"),
+        parent=ids.one(TaskId, _text(given.parent_id), "parentId"),
+        place=_converted(given.position, ids.place),
     )
 
 
@@ -236,7 +259,7 @@ def _said(given: Maybe[T]) -> T | Keep:
     return KEEP if given is None else given.value
 
 
-def _text(given: Maybe[str | None]) -> str | Keep | None:
+def _text(given: Maybe[str | None] | Maybe[strawberry.ID | None]) -> str | Keep | None:
     return KEEP if given is None else given.value
 
 
@@ -249,20 +272,10 @@ def _or_keep(given: T | None) -> T | Keep:
     return given if given is not None and given is not UNSET else KEEP
 
 
-def _reference(text: str, field: str) -> UUID:
-    return wanted_id(text, "input", field)
-
-
-def _tags(given: list[strawberry.ID] | None, field: str) -> frozenset[TagId]:
-    return frozenset(TagId(_reference(tag, field)) for tag in given or ())
+def _neighbour(id: TaskId | Keep | None) -> TaskId | None:
+    return None if isinstance(id, Keep) else id
 
 
 def _due(given: t.DueInput) -> DueDraft:
     zone = _given(given.time_zone)
     return DueDraft(day=given.date, at=_given(given.time), zone=zone, fold=bool(given.fold))
-
-
-def _place(given: t.PositionInput) -> Place:
-    after = given.after_id and wanted_id(given.after_id, "input", "position", "afterId")
-    before = given.before_id and wanted_id(given.before_id, "input", "position", "beforeId")
-    return Place(after=TaskId(after) if after else None, before=TaskId(before) if before else None)

@@ -75,7 +75,7 @@ class WebSocketEndpoint:
             return
         agreed = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if agreed else None})
-        out = pipe(scope, send)
+        out = pipe(scope)
         refusal = self.sockets.refusal()
         if not agreed:
             out.shut(4406, "Subprotocol not acceptable")

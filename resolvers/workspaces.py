@@ -7,6 +7,7 @@ import strawberry
 from strawberry import UNSET
 
 from domain import accounts
+from domain.errors import Problems
 from domain.ids import UserId, WorkspaceId
 from domain.reading import OneWorkspace, Present, TheViewer
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
@@ -40,21 +41,25 @@ class WorkspaceQuery:
 class WorkspaceMutation:
     @mutation(t.WorkspaceCreatePayload, "Creates a workspace that the viewer owns.")
     async def workspace_create(self, info: RequestInfo, input: t.WorkspaceCreateInput) -> Payload:
-        outcome = await info.context.use.workspaces.create(
-            command(info, input.client_mutation_id), new_id(input.id, "input", "id"), input.name
-        )
+        problems = Problems()
+        new = problems.of(lambda: new_id(input.id, "input", "id"))
+        who = command(info, input.client_mutation_id, problems)
+        outcome = await info.context.use.workspaces.create(who, new, input.name)
         return await done(info, "workspace", outcome, _one)
 
     @mutation(t.MemberAddPayload, "Adds somebody who has an account, by their address.")
     async def member_add(
         self, info: RequestInfo, workspace_id: strawberry.ID, input: t.MemberAddInput
     ) -> Payload:
-        workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
+        problems = Problems()
+        place = problems.of(lambda: wanted_id(workspace_id, "workspaceId"))
+        email = problems.of(lambda: accounts.email(input.email, "input", "email"))
+        if place is None or email is None:
+            raise problems.refusal()
+        workspace = WorkspaceId(place)
+        who = command(info, input.client_mutation_id)
         outcome = await info.context.use.workspaces.add_member(
-            command(info, input.client_mutation_id),
-            workspace,
-            accounts.email(input.email, "input", "email").key,
-            input.role,
+            who, workspace, email.key, input.role
         )
         return await done(
             info, "member", outcome, lambda member: Present(workspace=workspace, ids=(member,))
@@ -68,11 +73,13 @@ class WorkspaceMutation:
         user_id: strawberry.ID,
         input: t.MemberRemoveInput | None = UNSET,
     ) -> Payload:
-        workspace = WorkspaceId(wanted_id(workspace_id, "workspaceId"))
-        outcome = await info.context.use.workspaces.remove_member(
-            command(info, input.client_mutation_id if input else None),
-            workspace,
-            UserId(wanted_id(user_id, "userId")),
-        )
+        problems = Problems()
+        place = problems.of(lambda: wanted_id(workspace_id, "workspaceId"))
+        user = problems.of(lambda: wanted_id(user_id, "userId"))
+        if place is None or user is None:
+            raise problems.refusal()
+        workspace = WorkspaceId(place)
+        who = command(info, input.client_mutation_id if input else None)
+        outcome = await info.context.use.workspaces.remove_member(who, workspace, UserId(user))
         # The change is the member's; the answer is the workspace, null for who has left it.
         return await done(info, "workspace", replace(outcome, subject=workspace, state={}), _one)

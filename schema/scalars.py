@@ -27,6 +27,10 @@ _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _LOCAL_TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
+# The longest IANA name has 32 characters; the lookup must not see a path.
+_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
+# IANA's stand-in for a zone that nobody has set; its times have the offset "-00".
+NOWHERE = "Factory"
 
 
 def _sequence(value: object) -> Sequence:
@@ -67,8 +71,7 @@ def _local_time(value: object) -> LocalTime:
 
 
 def _zone(value: object) -> TimeZone:
-    # The longest IANA name has 32 characters; the lookup must not see a path.
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", value):
+    if isinstance(value, str) and value != NOWHERE and _ZONE.fullmatch(value):
         try:
             return TimeZone(ZoneInfo(value))
         except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -33,7 +33,9 @@ class Due:
 
 
 @strawberry.type(
-    description="`version` grows with every change of the task's own fields, tags and position."
+    description="`version` grows with every change of the task's own fields, tags and position. A"
+    " deleted tag or category is one change, of that alone: the tasks that had it lose it, and the"
+    " `version` of each grows by one, while its `updatedAt` stays."
 )
 class Task:
     id: strawberry.ID

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import zoneinfo
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ import pytest
 
 from tests import postgres
 from tests.processes import Server
+
+# As every command does: dates of tests come from the lock's zone data, not from the machine's.
+zoneinfo.reset_tzpath(())
 
 RUN = pytest.StashKey[Path]()
 HOLDER = pytest.StashKey[subprocess.Popen[bytes]]()

@@ -41,6 +41,24 @@ def removal(user: UserId) -> tuple[str, str]:
     return "member.removed", json.dumps({"id": str(uuid4()), "user": {"id": str(user)}})
 
 
+def change(stream: UUID, seq: int, **given: Any) -> Change:
+    """A change of a stream, as the log has it."""
+    made: dict[str, Any] = {
+        "id": ChangeId(uuid4()),
+        "stream": stream,
+        "seq": seq,
+        "kind": "task.updated",
+        "at": AT,
+        "actor": None,
+        "actor_name": None,
+        "subject": stream,
+        "fields": ("title",),
+        "key": None,
+        "payload": "{}",
+    }
+    return Change(**{**made, **given})
+
+
 @dataclass(eq=False)
 class TextStream:
     """Renders messages as small JSON texts, at once or (`waits`) after a switch."""
@@ -126,8 +144,9 @@ class Reader:
         if self.closed or not self._writable.is_set():
             return False
         self.pushes += 1
-        for text in batch.texts(b'"1"'):
-            self.bodies.append(json.loads(text)["payload"]["data"]["changes"])
+        for line in batch.events().splitlines():
+            if line.startswith(b"data: "):
+                self.bodies.append(json.loads(line[6:])["data"]["changes"])
         if self._room is not None and self.pushes % self._room == 0:
             self._writable.clear()
             asyncio.get_running_loop().call_later(0.001, self._drain)

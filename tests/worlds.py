@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
 from domain.accounts import Account
+from domain.errors import Code, Refused
 from domain.ids import MemberId, TaskId, UserId, WorkspaceId
+from domain.labels import Kind
 from domain.ports import Command
-from domain.services.labels import LabelService
-from domain.services.tasks import TaskPatch, TaskService
+from domain.services.labels import LabelPatch, LabelService
+from domain.services.task_patch import TaskPatch
+from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService, founded
 from domain.workspaces import User, Workspace
 from infra.postgres.lanes import Lanes
@@ -70,3 +73,25 @@ class World:
     async def head(self) -> int:
         head: int = await self.lanes.fetchval("SELECT head FROM workspace WHERE id = $1", self.home)
         return head
+
+
+LABEL = LabelPatch(name="Red", colour="#ff0000", given=frozenset(["name", "colour"]))
+
+
+def label(
+    world: World, kind: Kind, name: str
+) -> tuple[Command, Kind, WorkspaceId, None, LabelPatch]:
+    return world.command(), kind, world.home, None, replace(LABEL, name=name)
+
+
+async def named(world: World, kind: Kind, name: str) -> UUID:
+    return (await world.labels.create(*label(world, kind, name))).subject
+
+
+async def refused(mutation: object) -> Code | None:
+    """Returns the code of the refusal, None where it was carried out."""
+    try:
+        await mutation  # type: ignore[misc]
+    except Refused as refusal:
+        return refusal.problems[0].code
+    return None

@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 
 # Looked at once; more only wait for the next look.
 STREAMS_MAX = 1_000
-# Of one call, and of calls at once: a broker answers one in some 10 ms whatever is in it.
-BATCH_MAX = 100
+# Of one call, and of calls at once: a broker answers one in some 10 ms whatever is in it. More in a
+# call saves the sidecar little: 70 us a change by 100, 56 by 300, 48 by 1,000.
+BATCH_MAX = 200
 CALLS_MAX = 4
 # Where nobody wakes us: how late a change may leave. Finding what is pending reads a row a stream,
 # so with many streams the look itself sets the pace: it takes at most this share of the time.
@@ -57,7 +58,7 @@ class Relay:
         clock: Clock,
     ) -> None:
         self.topic = topic
-        self.consumer = f"topic:{topic}"
+        self.consumer = topic.consumer
         self._backlog = backlog
         self._publisher = publisher
         self._shards = shards

@@ -36,6 +36,7 @@ class App:
         bindings: where cron ticks arrive, by the binding's name; to daprd, any answer but 200 is an
             error.
         dead_letters: the topic of events that cannot be parsed or parked.
+        components: of Dapr, besides the bindings, that its sidecar has to load.
     """
 
     id: str
@@ -44,9 +45,15 @@ class App:
     subscriptions: Mapping[Topic, str] = field(default_factory=dict)
     bindings: Mapping[str, str] = field(default_factory=dict)
     dead_letters: str | None = None
+    components: frozenset[str]
 
 
-API = App(id="carillon-api", port=8000, command=("serve",))
+API = App(
+    id="carillon-api",
+    port=8000,
+    command=("serve",),
+    components=frozenset({STATE_STORE, SECRET_STORE}),
+)
 NOTIFICATIONS = App(
     id="carillon-notifications",
     port=8001,
@@ -57,6 +64,7 @@ NOTIFICATIONS = App(
     },
     bindings={"reminder-checker": "/reminder-checker"},
     dead_letters="notifications-dead-letters",
+    components=frozenset({PUBSUB, STATE_STORE, SECRET_STORE}),
 )
 RECURRENCE = App(
     id="carillon-recurrence",
@@ -65,11 +73,14 @@ RECURRENCE = App(
     subscriptions={Topic.TASK_EVENTS: "/events/task-events"},
     bindings={"recurring-processor": "/recurring-processor"},
     dead_letters="recurrence-dead-letters",
+    components=frozenset({PUBSUB, SECRET_STORE}),
 )
 RELAY = App(
     id="carillon-relay",
     port=8003,
     command=("relay",),
     bindings={"daily-cleanup": "/daily-cleanup"},
+    components=frozenset({PUBSUB, SECRET_STORE}),
 )
 APPS = (API, NOTIFICATIONS, RECURRENCE, RELAY)
+DEAD_LETTERS = tuple(app.dead_letters for app in APPS if app.dead_letters is not None)

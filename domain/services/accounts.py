@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from domain import accounts
 from domain.access import Viewer
-from domain.accounts import Account, Email, Session
-from domain.errors import Problem, Refused, Stale, Unavailable, invalid, over_limit
+from domain.accounts import Account, Email, Presented, Session
+from domain.errors import Problem, Refused, Stale, Unavailable, conflict, invalid, over_limit
 from domain.ids import MemberId, SessionId, UserId, WorkspaceId
 from domain.ports import Command, Store
-from domain.services.sessions import SessionIssuer, SignedIn, digest
+from domain.services.sessions import SessionIssuer, SignedIn, digest, family
 from domain.services.workspaces import founded
 from domain.throttle import Throttle
 from domain.workspaces import User, Workspace
@@ -25,9 +25,14 @@ ACCOUNT_REFILL = timedelta(seconds=30)
 # One office or one proxy is one address, so this is wide: it bounds guessing over many accounts.
 CLIENT_TRIES = 100
 CLIENT_REFILL = timedelta(seconds=2)
+# A class or a company's first morning comes from one address; afterwards 2,880 a day.
+SIGN_UP_TRIES = 100
+SIGN_UP_REFILL = timedelta(seconds=30)
 # 100 bytes each: 2 MB at the most.
 KEYS_MAX = 20_000
 REFRESH_TOKEN_MAX_CHARS = 256
+# Who loses a race against another tab finds that tab's token the next time.
+REFRESH_TRIES = 3
 
 
 class Accounts(Protocol):
@@ -41,14 +46,12 @@ class Accounts(Protocol):
         """Keeps a new session, within a bounded number for each user."""
         ...
 
-    async def rotate(
-        self, digest: bytes, fresh: bytes, *, at: datetime, expires_at: datetime
-    ) -> Session | None:
-        """Replaces the refresh token of the valid session that has `digest`, and prolongs it.
+    async def by_family(self, digest: bytes) -> Session | None:
+        """Returns the open session whose first refresh token has this digest."""
+        ...
 
-        None where no valid session has it. If it is the token before the one in force, somebody
-        holds a copy, and the session is revoked.
-        """
+    async def rotate(self, session: Session, digest: bytes) -> bool:
+        """Keeps a session's new tokens, unless it is over or `digest` is not in force any more."""
         ...
 
     async def revoke(
@@ -98,17 +101,31 @@ class AccountService:
         self._revoked = revoked
         self._by_account = Throttle(burst=ACCOUNT_TRIES, refill=ACCOUNT_REFILL, keys_max=KEYS_MAX)
         self._by_client = Throttle(burst=CLIENT_TRIES, refill=CLIENT_REFILL, keys_max=KEYS_MAX)
+        self._sign_ups = Throttle(burst=SIGN_UP_TRIES, refill=SIGN_UP_REFILL, keys_max=KEYS_MAX)
 
     async def sign_up(
-        self, *, email: str, password: str, name: str, zone: ZoneInfo | None
+        self, *, email: str, password: str, name: str, zone: ZoneInfo | None, client: str
     ) -> SignedIn:
         """Opens an account, its personal workspace and a first session, all or nothing.
 
+        Args:
+            email: the address; its owner is not asked.
+            password: the password as typed.
+            name: what others see.
+            zone: where the person lives; UTC where unknown.
+            client: the network address of who asks, by which sign-ups are counted.
+
         Raises:
-            Refused: INVALID, all bad fields at once; CONFLICT, the address has an account.
+            Refused: INVALID, all bad fields at once; CONFLICT, the address has an account;
+                LIMIT_EXCEEDED, too many came from that network.
             Unavailable: too many are signing up.
         """
         address, prepared, person = _application(email, password, name)
+        # Counted whatever comes of it: the answer for a taken address tells who has an account.
+        if not self._sign_ups.take(_network(client), self._clock.now()):
+            raise over_limit("Too many have signed up from here: try again in a minute.", "input")
+        if await self._accounts.by_email(address.key) is not None:
+            raise conflict("This address has an account: sign in.", "input", "email")
         hashed = await self._passwords.hash(prepared)
         at = self._clock.now()
         user = User(id=UserId(self._issuer.new_id()), name=person)
@@ -167,24 +184,43 @@ class AccountService:
         return self._issuer.signed_in(session, secret, at)
 
     async def refresh(self, token: str) -> SignedIn:
-        """Changes a refresh token for new tokens; each refresh token works once.
+        """Changes a refresh token for new tokens, and prolongs the session.
 
-        A token that comes a second time was copied, so the session that it belongs to ends.
+        Within `REFRESH_GRACE` a used token gets the one that followed it. Later it was copied,
+        by whoever sent it first or second, so the session ends with all its tokens.
 
         Raises:
             Refused: INVALID; the token is unknown, used, or of a session that is over.
+            Unavailable: others refresh all the time.
         """
-        at = self._clock.now()
-        secret = self._issuer.new_secret()
-        session = None
-        if token.isascii() and len(token) <= REFRESH_TOKEN_MAX_CHARS:
-            expires_at = at + self._issuer.lifetimes.session
-            session = await self._accounts.rotate(
-                digest(token), digest(secret), at=at, expires_at=expires_at
-            )
-        if session is None:
-            raise invalid("This session is over: sign in again.", "input", "refreshToken")
-        return self._issuer.signed_in(session, secret, at)
+        if not token.isascii() or len(token) > REFRESH_TOKEN_MAX_CHARS:
+            raise _over()
+        for _ in range(REFRESH_TRIES):
+            at = self._clock.now()
+            session = await self._accounts.by_family(digest(family(token)))
+            if session is None or session.expires_at <= at:
+                raise _over()
+            match accounts.presented(session, digest(token), at):
+                case Presented.REPLAYED:
+                    await self._end(session.user_id, session.id, at)
+                    raise _over()
+                case Presented.RECENT:
+                    in_force = digest(token) == session.refresh_digest
+                    secret = token if in_force else self._issuer.following(token)
+                    return self._issuer.signed_in(session, secret, at)
+                case Presented.CURRENT:
+                    if signed_in := await self._rotated(session, token, at):
+                        return signed_in
+        raise Unavailable("The session is being refreshed; try again.")
+
+    async def _rotated(self, session: Session, token: str, at: datetime) -> SignedIn | None:
+        """Puts the next token in force; None where somebody else was faster."""
+        secret = self._issuer.following(token)
+        expires_at = at + self._issuer.lifetimes.session
+        new = accounts.rotated(session, digest(secret), at=at, expires_at=expires_at)
+        if not await self._accounts.rotate(new, session.refresh_digest):
+            return None
+        return self._issuer.signed_in(new, secret, at)
 
     async def sign_out(self, viewer: Viewer, *, everywhere: bool) -> None:
         """Ends the viewer's session, or all of that user's; open sockets of theirs close.
@@ -192,7 +228,10 @@ class AccountService:
         Ending what is over already is no error: clients repeat lost requests.
         """
         session = None if everywhere else viewer.session
-        for ended in await self._accounts.revoke(viewer.user, session, self._clock.now()):
+        await self._end(viewer.user, session, self._clock.now())
+
+    async def _end(self, user: UserId, session: SessionId | None, at: datetime) -> None:
+        for ended in await self._accounts.revoke(user, session, at):
             self._revoked(ended)
 
     @contextmanager
@@ -221,6 +260,10 @@ class AccountService:
             if not failed:
                 for throttle, key in taken:
                     throttle.give_back(key)
+
+
+def _over() -> Refused:
+    return invalid("This session is over: sign in again.", "input", "refreshToken")
 
 
 def _application(email: str, password: str, name: str) -> tuple[Email, str, str]:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from domain import labels, text
-from domain.errors import Problem, Refused, conflict, not_found, over_limit
+from domain.errors import Problems, conflict, not_found, over_limit
 from domain.ids import WorkspaceId
 from domain.labels import Kind, Label
 from domain.ports import Command, Needs, Seen, Writes
@@ -48,15 +48,13 @@ class LabelService:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT (id or name taken), LIMIT_EXCEEDED.
         """
         new = id or self._new_id()
-        name, colour = _checked(patch)
+        command, name, colour = _checked(command, patch, frozenset(("name", "colour")))
         label = Label(kind=kind, id=new, workspace_id=workspace, name=name, colour=colour)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             if seen.workspace is None:
                 raise not_found("There is no such workspace.", "workspaceId")
             _require_editor(seen, kind)
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
             _require_free(seen, label)
             if seen.label_count >= _MOST[kind]:
                 raise over_limit(f"A workspace has at most {_MOST[kind]} {_PLURAL[kind]}.")
@@ -66,12 +64,12 @@ class LabelService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, new_id=new, name=(kind, text.sort_key(name)))
+        needs = Needs(workspace=workspace, name=(kind, text.sort_key(name)))
         return await self._mutations.run(command, needs, decide)
 
     async def update(self, command: Command, kind: Kind, id: UUID, patch: LabelPatch) -> Outcome:
         """Renames or recolours; one change, however many tasks show it."""
-        wanted_name, wanted_colour = _checked(patch, partial=True)
+        command, wanted_name, wanted_colour = _checked(command, patch, patch.given)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             old = _existing(seen, kind)
@@ -102,27 +100,25 @@ class LabelService:
         return await self._mutations.run(command, Needs(label=(kind, id)), decide)
 
 
-def _checked(patch: LabelPatch, *, partial: bool = False) -> tuple[str, str]:
-    """Returns name and colour, each empty where a partial patch leaves it."""
-    name = colour = ""
-    problems: list[Problem] = []
-    try:
-        if not partial or "name" in patch.given:
-            name = text.line(patch.name, ("input", "name"), longest=labels.NAME_MAX_CHARS)
-    except Refused as refused:
-        problems.extend(refused.problems)
-    try:
-        if not partial or "colour" in patch.given:
-            colour = labels.colour(patch.colour, "input", "colour")
-    except Refused as refused:
-        problems.extend(refused.problems)
-    if problems:
-        raise Refused(*problems)
-    return name, colour
+def _checked(
+    command: Command, patch: LabelPatch, wanted: frozenset[str]
+) -> tuple[Command, str, str]:
+    """Returns name and colour, each empty where it is not wanted; the command says what is wrong.
+
+    The look needs the name's key, so this comes before the decision.
+    """
+    problems = Problems(*command.problems)
+    name = colour = None
+    if "name" in wanted:
+        longest = labels.NAME_MAX_CHARS
+        name = problems.of(lambda: text.line(patch.name, ("input", "name"), longest=longest))
+    if "colour" in wanted:
+        colour = problems.of(lambda: labels.colour(patch.colour, "input", "colour"))
+    return replace(command, problems=problems.found), name or "", colour or ""
 
 
 def _require_editor(seen: Seen, kind: Kind) -> None:
-    require(seen.role, Role.MEMBER, f"make you a member who may change its {_PLURAL[kind]}")
+    require(seen.role, Role.MEMBER, f"make you a member, who may change its {_PLURAL[kind]}")
 
 
 def _existing(seen: Seen, kind: Kind) -> Label:

@@ -1,12 +1,13 @@
 """What every mutation has in common: load, decide, flush; again where the state moved meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NoReturn
 from uuid import UUID
 
 from domain.changes import State
-from domain.errors import Code, Problem, Refused, Stale, Unavailable, not_found
+from domain.errors import Code, Problem, Problems, Refused, Stale, Unavailable, not_found
 from domain.ports import Clock, Command, Needs, Recorded, Seen, Store, Writes
 from domain.services.turns import Turns
 
@@ -18,7 +19,7 @@ KEY_MAX_CHARS = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What shall be written, and the subject's state after it; None where it is then gone."""
+    """What shall be written, and the subject's state after it."""
 
     writes: Writes
     state: State
@@ -51,10 +52,12 @@ class Mutations:
             Refused: what `decide` refuses, or KEY_REUSED; nothing was changed.
             Unavailable: the workspace changed under every attempt, or a wait took too long.
         """
-        _require_key(command.key)
+        wrong = (*command.problems, *_wrong_with(command.key))
+        if wrong:
+            await self._refuse(replace(command, key=None), needs, decide, wrong)
         seen = await self._store.load(command, needs)
         if seen.recorded is not None:
-            return _again(command, seen.recorded)
+            return _again(command, needs, seen.recorded)
         decision = decide(seen, self._clock.now())
         writes = decision.writes
         if not writes.facts and command.key is None:
@@ -62,37 +65,51 @@ class Mutations:
         async with self._turns.of(writes.workspace):
             return await self._flush(command, needs, decide, decision)
 
+    async def _refuse(
+        self, command: Command, needs: Needs, decide: Decide, wrong: tuple[Problem, ...]
+    ) -> NoReturn:
+        """Raises what is wrong already, and all else that there is to tell."""
+        seen = await self._store.load(command, needs)
+        problems = Problems(*wrong)
+        problems.of(lambda: decide(seen, self._clock.now()))
+        raise problems.refusal()
+
     async def _flush(
         self, command: Command, needs: Needs, decide: Decide, decision: Decision
     ) -> Outcome:
         for _ in range(ATTEMPTS):
             writes = decision.writes
+            if not writes.facts:
+                writes = replace(writes, unchanged=decision.state)
             try:
                 seq = await self._store.flush(command, writes)
-            except Stale:
+            except (Stale, Refused) as lost:
+                # What came first may be this very mutation, sent twice: its key tells.
                 seen = await self._store.load(command, needs)
                 if seen.recorded is not None:
-                    return _again(command, seen.recorded)
+                    return _again(command, needs, seen.recorded)
+                if isinstance(lost, Refused):
+                    raise
                 decision = decide(seen, self._clock.now())
-                continue
-            return Outcome(subject=writes.subject, state=decision.state, seq=seq)
+            else:
+                return Outcome(subject=writes.subject, state=decision.state, seq=seq)
         raise Unavailable("The workspace is changing too fast; try again.")
 
 
-def _require_key(key: str | None) -> None:
+def _wrong_with(key: str | None) -> tuple[Problem, ...]:
     if key is None:
-        return
-    if not KEY_MIN_CHARS <= len(key) <= KEY_MAX_CHARS or not key.isprintable():
-        message = (
-            f"Send {KEY_MIN_CHARS} to {KEY_MAX_CHARS} printable characters, new for each mutation."
-        )
-        raise Refused(Problem(Code.INVALID, message, ("input", "clientMutationId")))
+        return ()
+    if KEY_MIN_CHARS <= len(key) <= KEY_MAX_CHARS and key.isprintable():
+        return ()
+    message = f"Send {KEY_MIN_CHARS} to {KEY_MAX_CHARS} printable characters, new each time."
+    return (Problem(Code.INVALID, message, ("input", "clientMutationId")),)
 
 
-def _again(command: Command, recorded: Recorded) -> Outcome:
+def _again(command: Command, needs: Needs, recorded: Recorded) -> Outcome:
     if recorded.field != command.field or recorded.arguments != command.arguments:
         message = "This key was used for another mutation: make a new one."
         raise Refused(Problem(Code.KEY_REUSED, message, ("input", "clientMutationId")))
-    if not recorded.visible:
+    # That they left is theirs to hear; what was done there before, no longer.
+    if not recorded.visible and not needs.leaving:
         raise not_found("There is no such workspace.")
     return Outcome(subject=recorded.subject, state=recorded.state, seq=recorded.seq)

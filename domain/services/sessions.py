@@ -55,6 +55,10 @@ class Tokens(Protocol):
         """
         ...
 
+    def following(self, refresh_token: str) -> str:
+        """Returns a secret that nobody without our key can tell: for one token always the same."""
+        ...
+
 
 # Verifying a signature costs more than reading a task; a token comes thousands of times.
 KNOWN_TOKENS_MAX = 10_000
@@ -114,6 +118,10 @@ class SessionIssuer:
         )
         return session, secret
 
+    def following(self, refresh_token: str) -> str:
+        """Returns the refresh token that replaces one; for tabs that ask at once, the same."""
+        return f"{family(refresh_token)}.{self.tokens.following(refresh_token)}"
+
     def signed_in(self, session: Session, secret: str, at: datetime) -> SignedIn:
         """Returns the tokens of a session that is kept by now."""
         expires_at = min(at + self.lifetimes.access, session.expires_at)
@@ -124,6 +132,11 @@ class SessionIssuer:
             access=self.tokens.issue(viewer, at),
             refresh_token=secret,
         )
+
+
+def family(refresh_token: str) -> str:
+    """Returns the first refresh token of a session: it stands in front of those that follow it."""
+    return refresh_token.partition(".")[0]
 
 
 def digest(token: str) -> bytes:

@@ -12,8 +12,11 @@ from domain.ports import Command, Needs, Seen, Writes
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.workspaces import Member, Role, User, Workspace, require
 
+# Counted apart, so that nobody can keep others from founding by putting them into workspaces.
+FOUNDED_MAX = 250
+JOINED_MAX = 250
 # `viewer.workspaces` is a list without pages.
-MEMBERSHIPS_MAX = 500
+MEMBERSHIPS_MAX = FOUNDED_MAX + JOINED_MAX
 
 
 def founded(workspace: Workspace, owner: User, member_id: MemberId) -> Writes:
@@ -50,18 +53,16 @@ class WorkspaceService:
             Refused: INVALID, CONFLICT (the id is taken), LIMIT_EXCEEDED.
         """
         new = WorkspaceId(id or self._new_id())
-        title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            if seen.taken:
-                raise conflict("This id is taken: choose another.", "input", "id")
-            if seen.membership_count >= MEMBERSHIPS_MAX:
-                raise over_limit(f"One is in at most {MEMBERSHIPS_MAX} workspaces.")
+            title = text.line(name, ("input", "name"), longest=workspaces.NAME_MAX_CHARS)
+            if seen.founded_count >= FOUNDED_MAX:
+                raise over_limit(f"One founds at most {FOUNDED_MAX} workspaces.")
             workspace = Workspace(id=new, name=title, created_at=at)
             writes = founded(workspace, seen.actor, MemberId(self._new_id()))
             return Decision(writes=writes, state=workspaces.workspace_state(workspace))
 
-        return await self._mutations.run(command, Needs(new_id=new), decide)
+        return await self._mutations.run(command, Needs(), decide)
 
     async def add_member(
         self, command: Command, workspace: WorkspaceId, email_key: str, role: Role
@@ -86,6 +87,9 @@ class WorkspaceService:
                 return Decision(
                     writes=_writes(seen, space, there.id, at), state=workspaces.member_state(there)
                 )
+            if seen.joined_count >= JOINED_MAX:
+                message = f"They are in {JOINED_MAX} workspaces of others already."
+                raise over_limit(message, "input", "email")
             member = Member(
                 id=MemberId(self._new_id()),
                 workspace_id=space,
@@ -132,7 +136,8 @@ class WorkspaceService:
             )
             return Decision(writes=writes, state=fact.state)
 
-        needs = Needs(workspace=workspace, users=(user,), owners=True)
+        leaving = user == command.actor
+        needs = Needs(workspace=workspace, users=(user,), owners=True, leaving=leaving)
         return await self._mutations.run(command, needs, decide)
 
 

@@ -1,14 +1,7 @@
 """Events that cannot be read, with the reason: onto the consumer's dead-letter topic."""
 
-import base64
-from uuid import uuid4
-
-import orjson
-
 from infra.dapr.sidecar import Sidecar
-
-# A reader of the topic wants to see what it was; the rest is in the original topic.
-BODY_MAX_BYTES = 100_000
+from infra.letters import sealed
 
 
 class DaprDeadLetters:
@@ -25,23 +18,11 @@ class DaprDeadLetters:
         Raises:
             OSError: it is not known to be published.
         """
-        letter = {
-            "specversion": "1.0",
-            "id": str(uuid4()),
-            "source": f"/{self._topic}",
-            "type": "carillon.dead-letter",
-            "datacontenttype": "application/json",
-            "data": {
-                "reason": reason,
-                "body": base64.b64encode(body[:BODY_MAX_BYTES]).decode(),
-                "bytes": len(body),
-            },
-        }
         answer = await self._sidecar.send(
             "POST",
             self._path,
-            content=orjson.dumps(letter),
-            headers={"content-type": "application/cloudevents+json"},
+            content=sealed(body, reason, topic=self._topic),
+            content_type="application/cloudevents+json",
         )
         if not answer.is_success:
-            raise ConnectionError(f"The dead letter was not taken: {answer.text[:200]}")
+            raise ConnectionError(f"The dead letter was not taken: {answer.head}")

@@ -6,11 +6,10 @@ Not by gRPC, neither the SDK's: its bulk answer loses the list of the entries th
 from collections.abc import Sequence
 from typing import Final
 
-import httpx
 import orjson
 
 from domain.outbox import Entry, PublishFailed, Topic
-from infra.dapr.sidecar import Sidecar
+from infra.dapr.sidecar import Answer, Sidecar
 from infra.envelope import CONTENT_TYPE, event
 
 # The sidecar gives the broker 30 s (its resiliency policy), and then answers itself.
@@ -32,14 +31,13 @@ class DaprPublisher:
                 "POST",
                 self._path + topic,
                 content=body,
-                headers={"content-type": "application/json"},
                 timeout_s=PUBLISH_WAIT_S,
             )
         except TimeoutError as error:
             raise PublishFailed("timeout", str(error)) from error
         except OSError as error:
             raise PublishFailed("unreachable", str(error)) from error
-        if answer.status_code == httpx.codes.NO_CONTENT:
+        if answer.is_success:
             return ()
         return _refused(answer, entries)
 
@@ -54,20 +52,18 @@ def _entry(topic: Topic, entry: Entry) -> dict[str, object]:
     }
 
 
-def _refused(answer: httpx.Response, entries: Sequence[Entry]) -> Sequence[Entry]:
+def _refused(answer: Answer, entries: Sequence[Entry]) -> Sequence[Entry]:
     """Returns the entries that the broker refused.
 
     Raises:
         PublishFailed: all were refused, or the answer does not say which.
     """
     try:
-        found = orjson.loads(answer.content)
+        found = orjson.loads(answer.body)
         failed = {one["entryId"]: str(one.get("error")) for one in found["failedEntries"]}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        said = answer.text[:500]
-        raise PublishFailed(f"status_{answer.status_code}", said) from error
+        raise PublishFailed(f"status_{answer.status}", answer.head) from error
     refused = [entry for entry in entries if str(entry.change.id) in failed]
     if not refused or len(refused) == len(entries):
-        said = next(iter(failed.values()), answer.text[:500])
-        raise PublishFailed(f"status_{answer.status_code}", said)
+        raise PublishFailed(f"status_{answer.status}", next(iter(failed.values()), answer.head))
     return refused

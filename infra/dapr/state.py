@@ -1,13 +1,13 @@
 """Values that replicas share, in the sidecar's state store. Implements domain.ports.StateStore."""
 
+import http
 from datetime import timedelta
 from urllib.parse import quote
 
-import httpx
 import orjson
 
 from domain.errors import Unavailable
-from infra.dapr.sidecar import Sidecar
+from infra.dapr.sidecar import Answer, Sidecar
 
 # A store on the path of a request: whoever asks can do without its answer.
 ANSWER_WAIT_S = 2.0
@@ -23,9 +23,9 @@ class DaprStateStore:
     async def get(self, key: str) -> str | None:
         """See `StateStore.get`."""
         answer = await self._send("GET", f"{self._path}/{quote(key, safe='')}")
-        if answer.status_code == httpx.codes.NO_CONTENT:
+        if answer.status == http.HTTPStatus.NO_CONTENT:
             return None
-        value = orjson.loads(answer.content)
+        value = orjson.loads(answer.body)
         return value if isinstance(value, str) else None
 
     async def put(self, key: str, value: str, keep: timedelta) -> None:
@@ -34,14 +34,13 @@ class DaprStateStore:
         entry = {"key": key, "value": value, "metadata": {"ttlInSeconds": seconds}}
         await self._send("POST", self._path, orjson.dumps([entry]))
 
-    async def _send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
-        headers = {"content-type": "application/json"} if content else None
+    async def _send(self, method: str, path: str, content: bytes | None = None) -> Answer:
         try:
             answer = await self._sidecar.send(
-                method, path, content=content, headers=headers, timeout_s=ANSWER_WAIT_S
+                method, path, content=content, timeout_s=ANSWER_WAIT_S
             )
         except OSError as error:
             raise Unavailable(str(error)) from error
         if not answer.is_success:
-            raise Unavailable(f"The state store answered {answer.status_code}.")
+            raise Unavailable(f"The state store answered {answer.status}.")
         return answer

@@ -1,9 +1,13 @@
 """How to reach the brokers: addresses, and TLS with a client certificate where they ask for it."""
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from aiokafka.errors import KafkaError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +37,12 @@ class KafkaOptions:
                 context.load_cert_chain(self.cert_file, self.key_file)
             found |= {"security_protocol": "SSL", "ssl_context": context}
         return found
+
+
+@contextmanager
+def speaking_of_connections() -> Iterator[None]:
+    """Turns what the brokers refuse or do not answer into an OSError, for whoever asks once."""
+    try:
+        yield
+    except KafkaError as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error

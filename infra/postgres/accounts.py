@@ -30,17 +30,16 @@ WITH gone AS (
 INSERT INTO session (id, user_id, created_at, expires_at, refresh_digest)
 VALUES ($1, $2, $3, $4, $5)"""  # noqa: S608 - a constant only
 
-# Two at once with one token: the row lock lets the first through, and the second, which then finds
-# another digest, is refused without being taken for a thief's replay.
+_BY_FAMILY = """
+SELECT id, user_id, created_at, expires_at, refresh_digest, previous_digest, family_digest,
+       rotated_at
+FROM session WHERE coalesce(family_digest, refresh_digest) = $1 AND revoked_at IS NULL"""
+
 _ROTATE = """
-WITH rotated AS (
-    UPDATE session SET refresh_digest = $2, previous_digest = $1, expires_at = $4
-    WHERE refresh_digest = $1 AND revoked_at IS NULL AND expires_at > $3
-    RETURNING id, user_id, created_at, expires_at, refresh_digest
-), replayed AS (
-    UPDATE session SET revoked_at = $3 WHERE previous_digest = $1 AND revoked_at IS NULL
-)
-SELECT * FROM rotated"""
+UPDATE session SET refresh_digest = $3, previous_digest = $4, family_digest = $5, rotated_at = $6,
+                   expires_at = $7
+WHERE id = $1 AND refresh_digest = $2 AND revoked_at IS NULL
+RETURNING true"""
 
 _REVOKE = """
 UPDATE session SET revoked_at = $3
@@ -71,12 +70,24 @@ class PostgresAccounts:
             session.created_at - KEPT,
         )
 
-    async def rotate(
-        self, digest: bytes, fresh: bytes, *, at: datetime, expires_at: datetime
-    ) -> Session | None:
-        """See `Accounts.rotate`."""
-        row = await self._lanes.fetchrow(_ROTATE, digest, fresh, at, expires_at)
+    async def by_family(self, digest: bytes) -> Session | None:
+        """See `Accounts.by_family`."""
+        row = await self._lanes.fetchrow(_BY_FAMILY, digest)
         return None if row is None else _session(row)
+
+    async def rotate(self, session: Session, digest: bytes) -> bool:
+        """See `Accounts.rotate`."""
+        done = await self._lanes.fetchval(
+            _ROTATE,
+            session.id,
+            digest,
+            session.refresh_digest,
+            session.previous_digest,
+            session.family_digest,
+            session.rotated_at,
+            session.expires_at,
+        )
+        return bool(done)
 
     async def revoke(
         self, user: UserId, session: SessionId | None, at: datetime
@@ -105,4 +116,7 @@ def _session(row: asyncpg.Record) -> Session:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         refresh_digest=row["refresh_digest"],
+        previous_digest=row["previous_digest"],
+        family_digest=row["family_digest"],
+        rotated_at=row["rotated_at"],
     )

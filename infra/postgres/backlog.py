@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.outbox import SHARDS, Entry, Lag, Pending, Streams
-from infra.postgres.lanes import Lanes
+from infra.postgres.lanes import Statements
 from infra.postgres.log import COLUMNS, change_of
 
 # Of one call: what a broker takes in one message batch without a limit of ours being raised.
@@ -52,8 +52,8 @@ FROM pending"""
 class PostgresBacklog:
     """Compares heads and positions, and reads what lies between."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
         self._last: dict[str, UUID] = {}
 
     async def pending(
@@ -62,7 +62,7 @@ class PostgresBacklog:
         """See `Backlog.pending`."""
         last = self._last.get(consumer, UUID(int=0))
         statement = _PENDING.format(table=_TABLES[streams])
-        rows = await self._lanes.fetch(statement, consumer, shards, limit, last)
+        rows = await self._statements.fetch(statement, consumer, shards, limit, last)
         if rows:
             self._last[consumer] = rows[-1]["id"]
         return [Pending(stream=row["id"], after=row["after"], head=row["head"]) for row in rows]
@@ -70,7 +70,7 @@ class PostgresBacklog:
     async def entries(self, pending: Sequence[Pending], limit: int) -> Sequence[Entry]:
         """See `Backlog.entries`."""
         some = pending[:limit]
-        rows = await self._lanes.fetch(
+        rows = await self._statements.fetch(
             _ENTRIES,
             [one.stream for one in some],
             [one.after for one in some],
@@ -85,11 +85,11 @@ class PostgresBacklog:
         # In one order: two processes that hold a shard at once must not deadlock.
         streams = sorted(positions)
         seqs = [positions[stream] for stream in streams]
-        await self._lanes.fetchval(_MOVE, consumer, streams, seqs)
+        await self._statements.fetchval(_MOVE, consumer, streams, seqs)
 
     async def lag(self, consumer: str, streams: Streams) -> Lag:
         """See `Backlog.lag`."""
-        row = await self._lanes.fetchrow(_LAG.format(table=_TABLES[streams]), consumer)
+        row = await self._statements.fetchrow(_LAG.format(table=_TABLES[streams]), consumer)
         if row is None:
             raise LookupError(consumer)
         return Lag(changes=row["changes"], oldest_at=row["oldest_at"])

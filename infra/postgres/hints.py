@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from domain.errors import Unavailable
+from infra.postgres.connecting import connect
 from infra.postgres.lanes import Statements
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class HintListener:
         away = False
         while True:
             try:
-                connection = await asyncpg.connect(self._url, timeout=ANSWER_WAIT_S)
+                connection = await connect(self._url, timeout=ANSWER_WAIT_S)
                 try:
                     await connection.add_listener(CHANNEL, self._heard)
                     if away:

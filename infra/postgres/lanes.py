@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, Self
 import asyncpg
 
 from domain.errors import Unavailable
+from infra.postgres.connecting import connect
 
 log = logging.getLogger(__name__)
 
@@ -343,17 +344,14 @@ class Lanes:
 
     async def _connect(self) -> asyncpg.Connection:
         options = self._options
-        connection = await asyncpg.connect(
+        session = {**options.settings(), "application_name": options.name}
+        connection = await connect(
             self._url,
             timeout=CONNECT_WAIT_S,
+            settings=None if options.pooler else session,
             # asyncpg's own cache is the lane's set of statements: bounded, least recently used
-            # out first, deallocated on the server. Zero lifetime and size mean no other limit.
-            statement_cache_size=0 if options.pooler else STATEMENTS_MAX,
-            max_cached_statement_lifetime=0,
-            max_cacheable_statement_size=0,
-            server_settings=None
-            if options.pooler
-            else {**options.settings(), "application_name": options.name},
+            # out first, deallocated on the server.
+            statements_max=0 if options.pooler else STATEMENTS_MAX,
         )
         await connection.set_type_codec(
             "json", schema="pg_catalog", format="binary", encoder=_encoded, decoder=bytes

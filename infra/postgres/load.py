@@ -2,19 +2,11 @@
 
 # ruff: noqa: S608 - what is spliced are names of our own tables and numbers of parameters
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
-from typing import Any
-from uuid import UUID
-
-import orjson
-
-from domain.due import Due
-from domain.ids import CategoryId, MemberId, TagId, TaskId, UserId, WorkspaceId
-from domain.labels import Kind, Label
-from domain.ports import Command, Needs, Recorded, Seen
-from domain.tasks import DEPTH_MAX, SUBTREE_MAX, Priority, Status, Task
-from domain.workspaces import Member, Role, User, Workspace
+from domain.ids import TaskId
+from domain.labels import Kind
+from domain.ports import Command, Needs
+from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
+from domain.workspaces import Role
 
 _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
@@ -23,8 +15,11 @@ _TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.desc
     'parent_id', t.parent_id, 'position', t.position, 'version', t.version,
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
     'deleted_at', t.deleted_at)"""
-
-Row = Mapping[str, Any]
+# The founder's membership is as old as its workspace; whoever was added came later.
+_MEMBERSHIPS = """(
+    SELECT count(*) FROM member m JOIN workspace w ON w.id = m.workspace_id
+    WHERE m.user_id = {user} AND m.created_at {when} w.created_at)"""
+_LIVE = "FROM task WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)"
 
 
 def look(command: Command, needs: Needs) -> tuple[str, list[object]]:
@@ -50,14 +45,11 @@ class _Look:
         self._workspace(needs)
         if command.key is not None:
             self._recorded(command.key)
-        if needs.subtree or needs.ancestors_of:
-            self._tree(needs)
+        self._tree(needs)
         if needs.task or needs.tasks or needs.after or needs.before:
             self._tasks(needs)
         if needs.end or needs.after or needs.before:
             self._around(needs)
-        if needs.new_id:
-            self._taken(needs.new_id)
         if needs.name:
             self._named(*needs.name)
         self._labels(needs)
@@ -85,8 +77,7 @@ class _Look:
                 FROM {kind} WHERE id = {one} AND workspace_id = (SELECT id FROM ws))"""
         else:
             target = "NULL::uuid"
-            count = f"(SELECT count(*) FROM member WHERE user_id = {self._actor})"
-            self.parts["memberships"] = count
+            self.parts["founded"] = _MEMBERSHIPS.format(user=self._actor, when="=")
         self.ctes["ws"] = f"""
             SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
             WHERE m.user_id = {self._actor} AND w.id = {target}"""
@@ -101,32 +92,68 @@ class _Look:
                 'seq', r.seq, 'subject', r.subject,
                 'visible', EXISTS (SELECT FROM member m
                                    WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
-                'state', (SELECT c.payload FROM change c
-                          WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
-                          ORDER BY c.seq DESC LIMIT 1))
+                'state', coalesce(r.state, (
+                    SELECT c.payload FROM change c
+                    WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
+                    ORDER BY c.seq DESC LIMIT 1)))
             FROM idempotency r
             WHERE r.user_id = {self._actor} AND r.key = {self._bind(key, "text")})"""
 
     def _tree(self, needs: Needs) -> None:
+        if needs.height:
+            self._height(needs)
         if needs.subtree:
-            self.ctes["subtree"] = f"""
-                SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
-                UNION ALL
-                SELECT t.id, s.depth + 1 FROM task t JOIN subtree s ON t.parent_id = s.id
-                WHERE s.depth <= {DEPTH_MAX}"""
-            self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
-            self.parts["depth"] = "(SELECT max(depth) FROM below)"
-            self.parts["below"] = f"""(
-                SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
-                WHERE t.workspace_id = (SELECT id FROM ws))"""
+            self._subtree(needs)
         if needs.ancestors_of:
-            self.ctes["ancestor"] = f"""
-                SELECT parent_id AS id, 1 AS depth FROM task
-                WHERE id = {self._bind(needs.ancestors_of, "uuid")} AND parent_id IS NOT NULL
-                UNION ALL
-                SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
-                WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}"""
-            self.parts["ancestors"] = "(SELECT json_agg(id ORDER BY depth) FROM ancestor)"
+            self._ancestors(needs.ancestors_of)
+
+    def _height(self, needs: Needs) -> None:
+        # All of them, however many: one left out could be the deepest.
+        self.ctes["under"] = f"""
+            SELECT id, 1 AS depth FROM task WHERE parent_id = {self._bind(needs.task, "uuid")}
+            UNION ALL
+            SELECT t.id, u.depth + 1 FROM task t JOIN under u ON t.parent_id = u.id
+            WHERE u.depth <= {DEPTH_MAX}"""
+        self.parts["height"] = "(SELECT max(depth) FROM under)"
+
+    def _subtree(self, needs: Needs) -> None:
+        self.ctes["subtree"] = f"""
+            SELECT t.id, t.deleted_at, 1 AS depth FROM task t JOIN task top
+              ON t.parent_id = top.id AND t.deleted_at IS NOT DISTINCT FROM top.deleted_at
+            WHERE top.id = {self._bind(needs.task, "uuid")}
+            UNION ALL
+            SELECT t.id, t.deleted_at, s.depth + 1 FROM task t JOIN subtree s
+              ON t.parent_id = s.id AND t.deleted_at IS NOT DISTINCT FROM s.deleted_at
+            WHERE s.depth <= {DEPTH_MAX}"""
+        # Weighed before they are fetched: what no commit takes may be gigabytes.
+        self.ctes["below"] = f"SELECT id, depth FROM subtree LIMIT {SUBTREE_MAX + 1}"
+        self.ctes["weighed"] = f"""
+            SELECT count(*) > {SUBTREE_MAX}
+                OR sum(octet_length(description) + {TAG_BYTES} * cardinality(tag_ids))
+                   > {SUBTREE_MAX_BYTES} AS excess
+            FROM task JOIN below USING (id)"""
+        self.parts["excess"] = "(SELECT excess FROM weighed)"
+        self.parts["below"] = f"""(
+            SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
+            WHERE t.workspace_id = (SELECT id FROM ws)
+              AND NOT coalesce((SELECT excess FROM weighed), false))"""
+        self.ctes["trashed"] = f"""
+            SELECT id, position FROM task WHERE deleted_at IS NOT NULL
+              AND id IN (SELECT {self._bind(needs.task, "uuid")} UNION ALL SELECT id FROM below)"""
+        self.parts["crowded"] = f"""(
+            SELECT json_object_agg(t.id, least(
+                (SELECT min(position) {_LIVE} AND position > t.position),
+                (SELECT min(o.position) FROM trashed o WHERE o.position > t.position)))
+            FROM trashed t WHERE EXISTS (SELECT {_LIVE} AND position = t.position))"""
+
+    def _ancestors(self, of: TaskId) -> None:
+        self.ctes["ancestor"] = f"""
+            SELECT parent_id AS id, 1 AS depth FROM task
+            WHERE id = {self._bind(of, "uuid")} AND parent_id IS NOT NULL
+            UNION ALL
+            SELECT t.parent_id, a.depth + 1 FROM task t JOIN ancestor a ON t.id = a.id
+            WHERE t.parent_id IS NOT NULL AND a.depth <= {DEPTH_MAX}"""
+        self.parts["ancestors"] = "(SELECT json_agg(id ORDER BY depth) FROM ancestor)"
 
     def _tasks(self, needs: Needs) -> None:
         named = (needs.task, *needs.tasks, needs.after, needs.before)
@@ -138,23 +165,16 @@ class _Look:
         self.parts["tasks"] = f"(SELECT json_agg({_TASK}) FROM asked t)"
 
     def _around(self, needs: Needs) -> None:
-        there = "FROM task WHERE deleted_at IS NULL AND workspace_id = (SELECT id FROM ws)"
         if needs.after:
             at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.after, 'uuid')})"
             self.parts["low"] = at
-            self.parts["high"] = f"(SELECT min(position) {there} AND position > {at})"
+            self.parts["high"] = f"(SELECT min(position) {_LIVE} AND position > {at})"
         elif needs.before:
             at = f"(SELECT position FROM asked WHERE id = {self._bind(needs.before, 'uuid')})"
-            self.parts["low"] = f"(SELECT max(position) {there} AND position < {at})"
+            self.parts["low"] = f"(SELECT max(position) {_LIVE} AND position < {at})"
             self.parts["high"] = at
         else:
-            self.parts["low"] = f"(SELECT max(position) {there})"
-
-    def _taken(self, new_id: UUID) -> None:
-        one = self._bind(new_id, "uuid")
-        tables = ("task", "tag", "category", "workspace", "member", "account")
-        exist = (f"EXISTS (SELECT FROM {table} WHERE id = {one})" for table in tables)
-        self.parts["taken"] = f"({' OR '.join(exist)})"
+            self.parts["low"] = f"(SELECT max(position) {_LIVE})"
 
     def _named(self, kind: Kind, key: str) -> None:
         own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"
@@ -195,151 +215,11 @@ class _Look:
             wanted.append(f"SELECT id FROM account WHERE email_key = {key}")
             self.parts["invitee"] = f"""(
                 SELECT id FROM account WHERE email_key = {key} AND EXISTS (SELECT FROM ws))"""
+            invitee = f"(SELECT id FROM account WHERE email_key = {key})"
+            self.parts["joined"] = _MEMBERSHIPS.format(user=invitee, when=">")
         self.parts["users"] = f"""(
             SELECT json_agg(json_build_object('id', a.id, 'name', a.name, 'member', m.id,
                                               'role', m.role, 'since', m.created_at))
             FROM account a LEFT JOIN member m
               ON m.user_id = a.id AND m.workspace_id = (SELECT id FROM ws)
             WHERE EXISTS (SELECT FROM ws) AND a.id IN ({" UNION ALL ".join(wanted)}))"""
-
-
-def seen(command: Command, needs: Needs, answer: str) -> Seen:
-    """Returns what the look found, in the domain's terms."""
-    row: Row = orjson.loads(answer)
-    ws: Row | None = row["workspace"]
-    space = None if ws is None else WorkspaceId(UUID(ws["id"]))
-    tasks = {
-        task.id: task for task in (_task(one, space) for one in row.get("tasks") or () if space)
-    }
-    people = row.get("users") or ()
-    users = {UserId(UUID(one["id"])): _user(one) for one in people}
-    kind: Kind = needs.label[0] if needs.label else "tag"
-    return Seen(
-        workspace=None if ws is None else _workspace(ws),
-        role=Role(ws["role"]) if ws else Role.VIEWER,
-        actor=User(id=command.actor, name=row["actor"]["name"] if row["actor"] else ""),
-        actor_zone=row["actor"]["zone"] if row["actor"] else "UTC",
-        head=ws["head"] if ws else 0,
-        roles_rev=ws["roles_rev"] if ws else 0,
-        labels_rev=ws["labels_rev"] if ws else 0,
-        tree_rev=ws["tree_rev"] if ws else 0,
-        recorded=_recorded(row.get("recorded")),
-        label=_label(kind, row["label"], space) if row.get("label") and space else None,
-        task=tasks.get(needs.task) if needs.task else None,
-        tasks=tasks,
-        descendants=tuple(_task(one, space) for one in (row.get("below") or ()) if space),
-        ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
-        subtree_depth=row.get("depth") or 0,
-        labels={
-            label.id: label
-            for name, plural in (("category", "categories"), ("tag", "tags"))
-            for label in _labels(name, row.get(plural), space)
-        },
-        users=users,
-        members={
-            UserId(UUID(one["id"])): _member(one, space)
-            for one in people
-            if one["member"] and space
-        },
-        invitee=users.get(UserId(UUID(row["invitee"]))) if row.get("invitee") else None,
-        low=row.get("low"),
-        high=row.get("high"),
-        taken=row.get("taken", False),
-        name_taken=UUID(row["name_taken"]) if row.get("name_taken") else None,
-        label_count=row.get("label_count") or 0,
-        owner_count=row.get("owners") or 0,
-        membership_count=row.get("memberships") or 0,
-    )
-
-
-def _recorded(row: Row | None) -> Recorded | None:
-    if row is None:
-        return None
-    return Recorded(
-        field=row["field"],
-        arguments=bytes.fromhex(row["arguments"]),
-        visible=row["visible"],
-        seq=row["seq"],
-        subject=UUID(row["subject"]),
-        state=orjson.loads(row["state"]) if row["state"] else {},
-    )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _sure(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _workspace(row: Row) -> Workspace:
-    return Workspace(
-        id=WorkspaceId(UUID(row["id"])), name=row["name"], created_at=_sure(row["created_at"])
-    )
-
-
-def _user(row: Row) -> User:
-    return User(id=UserId(UUID(row["id"])), name=row["name"])
-
-
-def _member(row: Row, workspace: WorkspaceId) -> Member:
-    return Member(
-        id=MemberId(UUID(row["member"])),
-        workspace_id=workspace,
-        user=_user(row),
-        role=Role(row["role"]),
-        created_at=_sure(row["since"]),
-    )
-
-
-def _labels(kind: str, rows: list[Row] | None, workspace: WorkspaceId | None) -> list[Label]:
-    if workspace is None:
-        return []
-    return [
-        _label("category" if kind == "category" else "tag", row, workspace) for row in rows or ()
-    ]
-
-
-def _label(kind: Kind, row: Row, workspace: WorkspaceId) -> Label:
-    return Label(
-        kind=kind,
-        id=UUID(row["id"]),
-        workspace_id=workspace,
-        name=row["name"],
-        colour=row["colour"],
-    )
-
-
-def _due(row: Row) -> Due | None:
-    if row["due_day"] is None:
-        return None
-    return Due(
-        day=date.fromisoformat(row["due_day"]),
-        at=None if row["due_at"] is None else time.fromisoformat(row["due_at"]),
-        zone=row["due_zone"],
-        fold=row["due_fold"],
-        instant=_sure(row["due_instant"]),
-    )
-
-
-def _task(row: Row, workspace: WorkspaceId) -> Task:
-    return Task(
-        id=TaskId(UUID(row["id"])),
-        workspace_id=workspace,
-        title=row["title"],
-        description=row["description"],
-        status=Status(row["status"]),
-        priority=Priority(row["priority"]),
-        due=_due(row),
-        category_id=CategoryId(UUID(row["category_id"])) if row["category_id"] else None,
-        tag_ids=frozenset(TagId(UUID(one)) for one in row["tag_ids"]),
-        assignee_id=UserId(UUID(row["assignee_id"])) if row["assignee_id"] else None,
-        parent_id=TaskId(UUID(row["parent_id"])) if row["parent_id"] else None,
-        position=row["position"],
-        version=row["version"],
-        created_at=_sure(row["created_at"]),
-        updated_at=_sure(row["updated_at"]),
-        completed_at=_instant(row["completed_at"]),
-        deleted_at=_instant(row["deleted_at"]),
-    )

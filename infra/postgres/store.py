@@ -8,7 +8,8 @@ import asyncpg
 from domain.ports import Command, Needs, Seen, Writes
 from infra.postgres.flush import FLUSH, argument, refusal
 from infra.postgres.lanes import Statements
-from infra.postgres.load import look, seen
+from infra.postgres.load import look
+from infra.postgres.seen import seen
 
 
 class PostgresStore:

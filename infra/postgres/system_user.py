@@ -56,9 +56,11 @@ def system_user(cluster: Path) -> SystemUser | None:
     return _described(entry)
 
 
-def admit(user: SystemUser, path: Path) -> None:
-    """Lets `user` reach `path`: adds the right to traverse where a folder lacks it."""
+def barrier(user: SystemUser, path: Path) -> Path | None:
+    """Returns the outermost folder above `path` that `user` may not pass through, if any."""
     for folder in reversed(path.parents):
+        if not folder.exists():
+            break
         mode = folder.stat()
         if mode.st_uid == user.uid:
             bit = stat.S_IXUSR
@@ -67,11 +69,19 @@ def admit(user: SystemUser, path: Path) -> None:
         else:
             bit = stat.S_IXOTH
         if not mode.st_mode & bit:
-            folder.chmod(stat.S_IMODE(mode.st_mode) | bit)
-            log.warning(
-                "postgres.folder_opened",
-                extra={"folder": str(folder), "user": user.name, "added": stat.filemode(bit)[1:]},
-            )
+            return folder
+    return None
+
+
+def can_run(user: SystemUser, program: Path) -> bool:
+    """Tells whether `user` can run the program, which takes `--version`."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own binary
+            [str(program), "--version"], capture_output=True, check=False, **as_user(user)
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
 
 
 def _find(name: str) -> pwd.struct_passwd | None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
@@ -56,9 +57,17 @@ session = Table(
     Column("created_at", INSTANT, nullable=False),
     Column("expires_at", INSTANT, nullable=False),
     Column("revoked_at", INSTANT),
-    # SHA-256 of the refresh token in force; the one before it marks a replay of a stolen token.
+    # SHA-256 of refresh tokens: of the one in force, of the one before it, and, once there were
+    # two, of the first, by which the session of any of them is found.
     Column("refresh_digest", LargeBinary, nullable=False, unique=True),
-    Column("previous_digest", LargeBinary, unique=True),
+    Column("previous_digest", LargeBinary),
+    Column("family_digest", LargeBinary),
+    Column("rotated_at", INSTANT),
+)
+Index(
+    "session_family_idx",
+    func.coalesce(session.c.family_digest, session.c.refresh_digest),
+    unique=True,
 )
 Index(None, session.c.user_id)
 Index(
@@ -204,6 +213,7 @@ change = Table(
 Index("change_subject_idx", change.c.subject, change.c.seq)
 
 # What a mutation with an idempotency key did: a repeat answers with the subject's state then.
+# The log has it, but for a mutation that changed nothing: its answer is in `state`.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -215,6 +225,7 @@ idempotency = Table(
     Column("seq", BigInteger, nullable=False),
     Column("subject", Uuid, nullable=False),
     Column("at", INSTANT, nullable=False),
+    Column("state", Text),
 )
 Index(None, idempotency.c.at)
 

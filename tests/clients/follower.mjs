@@ -56,7 +56,10 @@ export function print(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** `URL TOKEN WORKSPACE_ID [--after SEQ] [--until SEQ] [--title TEXT]`; URL is the http one. */
+/**
+ * `URL TOKEN WORKSPACE_ID [--after SEQ] [--until SEQ] [--title TEXT] [--task SELECTION]`; URL is the
+ * http one. SELECTION, as `id title`, is what is asked of each changed task.
+ */
 export function readArguments() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -64,6 +67,7 @@ export function readArguments() {
       after: { type: "string" },
       until: { type: "string" },
       title: { type: "string", default: "Made by a client" },
+      task: { type: "string" },
     },
   });
   const [url, token, workspaceId] = positionals;
@@ -75,7 +79,8 @@ export function readArguments() {
 
 /** A position in `changes`, and when to stop. */
 export class Follower {
-  constructor({ workspaceId, after, until }) {
+  constructor({ workspaceId, after, until, task }) {
+    this.query = task === undefined ? CHANGES : CHANGES.replace("kind", `kind task { ${task} }`);
     this.workspaceId = workspaceId;
     this.after = after;
     this.until = until === undefined ? undefined : BigInt(until);
@@ -88,7 +93,7 @@ export class Follower {
   get request() {
     const follower = this;
     return {
-      query: CHANGES,
+      query: follower.query,
       operationName: "Follow",
       variables: {
         workspaceId: this.workspaceId,

@@ -88,6 +88,13 @@ def test_bindings_are_the_routes_of_the_workers(folder: Path) -> None:
 
 
 @with_dapr
+def test_each_app_gets_the_components_that_it_uses(folder: Path) -> None:
+    said = {(app, name) for name, each in components(folder).items() for app in each["scopes"]}
+
+    assert said == {(app.id, name) for app in APPS for name in {*app.components, *app.bindings}}
+
+
+@with_dapr
 def test_only_the_relay_publishes_the_log_and_each_consumer_its_dead_letters(folder: Path) -> None:
     pubsub = components(folder)[PUBSUB]
     said = metadata(pubsub)

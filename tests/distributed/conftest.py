@@ -1,6 +1,5 @@
 """One real Kafka and its daprds a run; where they cannot be had, skipped with the reason."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,14 +8,15 @@ import pytest
 import pytest_asyncio
 
 from cluster.broker import Kafka
-from cluster.parts import PARTS, PartMissing
+from cluster.parts import PARTS
 from cluster.processes import free_ports
 from cluster.resources import Resources, write
 from cluster.sentry import Sentry
 from cluster.sidecar import Sidecar
 from domain.outbox import Topic
 from tests.distributed.receiver import Receiver
-from workers.routes import APPS, NOTIFICATIONS, RELAY, App
+from tests.parts import required
+from workers.routes import APPS, DEAD_LETTERS, NOTIFICATIONS, RELAY, App
 
 HERE = Path(__file__).parent
 PARTITIONS = 12
@@ -36,8 +36,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
     _need_parts()
     kafka = Kafka(tmp_path_factory.mktemp("kafka"))
     await kafka.start()
-    dead_letters = [app.dead_letters for app in APPS if app.dead_letters is not None]
-    await kafka.create_topics(dict.fromkeys([*Topic, *dead_letters], PARTITIONS))
+    await kafka.create_topics(dict.fromkeys([*Topic, *DEAD_LETTERS], PARTITIONS))
     yield kafka
     await kafka.stop()
 
@@ -114,12 +113,6 @@ async def receiver(notifications_sidecar: Sidecar) -> AsyncIterator[Receiver]:
 
 
 def _need_parts() -> None:
-    # A run that must not skip is one of CI, or says CARILLON_TEST_PARTS=required.
-    environment = os.environ  # noqa: TID251 - of the test run, not of Carillon
-    for part in PARTS:
-        try:
+    with required():
+        for part in PARTS:
             part.found()
-        except PartMissing as missing:
-            if "CI" in environment or environment.get("CARILLON_TEST_PARTS") == "required":
-                pytest.fail(str(missing))
-            pytest.skip(str(missing))

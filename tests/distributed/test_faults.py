@@ -27,7 +27,7 @@ from tests.distributed import scanner
 from tests.distributed.faults import Injector
 from tests.distributed.recorder import TABLES
 from tests.distributed.traffic import Reader, Writer
-from workers.routes import API, APPS, RECURRENCE, RELAY
+from workers.routes import API, DEAD_LETTERS, RECURRENCE, RELAY
 
 RECORDER = [sys.executable, "-m", "tests.distributed.recorder"]
 ROOT = Path(__file__).parents[2]
@@ -112,8 +112,7 @@ async def _broker(stack: AsyncExitStack, folder: Path) -> tuple[Kafka, dict[str,
         door.lead(broker.behind(door.port))
     stack.push_async_callback(broker.stop)
     await broker.start()
-    letters = [app.dead_letters for app in APPS if app.dead_letters is not None]
-    await broker.create_topics(dict.fromkeys([*Topic, *letters], 12))
+    await broker.create_topics(dict.fromkeys([*Topic, *DEAD_LETTERS], 12))
     return broker, doors
 
 

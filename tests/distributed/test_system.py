@@ -8,23 +8,31 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
+from carillon import redrive
+from carillon.doctor import doctor
+from carillon.settings import Settings
 from cluster.broker import Kafka
 from cluster.system import System, Wanted
+from domain.errors import Unavailable
+from infra.dapr.invoker import DaprInvoker
+from infra.dapr.sidecar import Sidecar
 from tests.api import Person
 from tests.distributed.recorder import TABLES
-from workers.routes import API, RECURRENCE, RELAY
+from workers.routes import API, INVOKE_PREFIX, RECURRENCE, RELAY, SECRET_STORE
 
 RECORDER = [sys.executable, "-m", "tests.distributed.recorder"]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(
     kafka: Kafka,
     fresh_database: Callable[[], AbstractAsyncContextManager[str]],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[System]:
     async with fresh_database() as url:
         connection = await asyncpg.connect(url)
@@ -37,7 +45,7 @@ async def system(
             settings={"PYTHONPATH": str(ROOT)},
         )
         system = System(
-            tmp_path / "system",
+            tmp_path_factory.mktemp("distributed") / "system",
             [Wanted.of(API, 1), Wanted.of(API, 2), Wanted.of(RELAY), recorder],
             database_url=url,
             kafka_servers=kafka.servers,
@@ -65,3 +73,39 @@ async def test_a_change_of_one_replica_reaches_a_subscriber_of_another(system: S
                 break
 
     assert seen == list(range(1, 23))
+
+
+async def test_a_replica_calls_a_worker_by_the_sidecars(system: System) -> None:
+    daprd = system.sidecars["api-1"]
+    async with Sidecar(daprd.url, api_token=system.resources.api_token) as sidecar:
+        invoker = DaprInvoker(sidecar, INVOKE_PREFIX)
+
+        assert await invoker.call(RECURRENCE.id, "redrive", {}, timeout_s=10) == [0, 0]
+        with pytest.raises(Unavailable):
+            await invoker.call(RECURRENCE.id, "nothing", {}, timeout_s=10)
+
+
+async def test_the_doctor_takes_secrets_from_the_store_and_finds_the_system_well(
+    system: System, kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sidecar = system.sidecars["api-1"]
+    settings = Settings(
+        dapr_url=sidecar.url,
+        dapr_api_token=SecretStr(sidecar.api_token),
+        kafka_servers=kafka.servers,
+        secret_store=SECRET_STORE,
+    )
+    # Those of tests that were here before.
+    await redrive.dead(settings, acknowledge=True)
+    async with httpx.AsyncClient(timeout=30) as http:
+        await (await Person.sign_up(system.processes["api-1"].url, http)).create("Buy milk")
+    capsys.readouterr()
+
+    code = await doctor(settings)
+
+    said = capsys.readouterr().out
+    assert code == 0, said
+    for link in ("sidecar", "components", "topics", "database", "clocks", "migrations", "log"):
+        assert f"ok  {link}: " in said
+    for consumer in ("topic:task-events", "topic:audit-logs", "topic:reminders"):
+        assert f"ok  consumer {consumer}: " in said

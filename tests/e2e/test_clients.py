@@ -14,11 +14,18 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.websockets import WebsocketsTransport
 
 from tests.api import Person
+from tests.parts import lacking
 from tests.processes import Server
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="needs Node.js, which is not installed here")
+needs_node = pytest.mark.usefixtures("node")
+
+
+@pytest.fixture(scope="module")
+def node() -> None:
+    if NODE is None:
+        lacking("The clients need Node.js (nodejs.org)")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from infra.postgres.data_folder import (
     SOCKET_MAX_BYTES,
     FolderInUse,
     StartRefused,
+    binaries,
     pid_file,
     refusal,
 )
@@ -62,9 +63,14 @@ async def execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def hold(folder: Path) -> tuple[subprocess.Popen[str], str]:
+def hold(
+    folder: Path, environment: dict[str, str] | None = None
+) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
@@ -186,6 +192,76 @@ async def test_a_start_killed_while_it_made_the_files_leaves_nothing_harmful(fol
         await execute(url, "SELECT 1")
     # The killed start's initdb may write until it notices; then the folder goes with a later start.
     assert (folder / "cluster" / "PG_VERSION").read_text() == "18\n"
+
+
+only_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root runs PostgreSQL as another user"
+)
+
+
+@only_root
+async def test_a_folder_of_others_that_is_closed_stays_so_and_is_told(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+
+    with pytest.raises(StartRefused, match=rf"through {folder}\..*--data-dir.*chmod o\+x {folder}"):
+        async with embedded_postgres(folder / "mine"):
+            pytest.fail("PostgreSQL's user was let in")
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.iterdir()) == []
+
+
+@only_root
+async def test_folders_that_we_make_can_be_passed_through_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        async with embedded_postgres(folder / "carillon" / "postgres") as url:
+            await execute(url, "SELECT 1")
+    finally:
+        os.umask(before)
+
+
+@only_root
+def test_programs_that_are_out_of_reach_are_copied_and_nothing_is_opened(folder: Path) -> None:
+    closed = folder.parent / "home"
+    closed.mkdir(mode=0o700)
+    package = binaries().parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, closed / part.name)
+    environment = {"PATH": os.defpath, "PYTHONPATH": f"{closed}:{Path.cwd()}"}
+
+    for _ in range(2):
+        holder, url = hold(folder, environment)
+        try:
+            asyncio.run(execute(url, "SELECT 1"))
+        finally:
+            holder.send_signal(signal.SIGINT)
+            holder.communicate()
+
+    assert closed.stat().st_mode & 0o777 == 0o700
+    assert len(list(folder.glob("programs-*"))) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that is full")
+async def test_a_disk_that_is_full_during_the_first_start_is_told_and_harms_no_later_start(
+    folder: Path,
+) -> None:
+    folder.mkdir()
+    # Room for what initdb writes, and not for the database.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=41m", "tmpfs", str(folder)], check=True)
+    try:
+        with pytest.raises(
+            StartRefused, match=r"\(postgres\) did not start.*\n.*\nThe disk is full"
+        ):
+            async with embedded_postgres(folder):
+                pytest.fail("there was room")
+        assert not (folder / "cluster").exists()
+
+        subprocess.run(["mount", "-o", "remount,size=400m", str(folder)], check=True)
+        async with embedded_postgres(folder) as url:
+            await execute(url, "SELECT 1")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:

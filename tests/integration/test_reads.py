@@ -15,7 +15,7 @@ from carillon.graphql import build
 from domain.access import Viewer
 from domain.ids import SessionId, UserId, WorkspaceId
 from domain.messages import CaughtUp, ResyncReason, ResyncRequired
-from domain.services.tasks import TaskPatch
+from domain.services.task_patch import TaskPatch
 from domain.workspaces import Role
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes

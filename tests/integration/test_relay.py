@@ -137,18 +137,18 @@ async def test_an_outage_loses_nothing_and_the_relay_goes_on_carefully(
     relay: Relay, broker: Broker, database: Database
 ) -> None:
     stream = await database.workspace()
-    await database.commit(stream, 250)
+    await database.commit(stream, 500)
     broker.down = True
     for _ in range(3):
         with pytest.raises(PublishFailed):
             await relay.step()
-    assert broker.calls == [100, 10, 1]
+    assert broker.calls == [BATCH_MAX, BATCH_MAX // 10, BATCH_MAX // 100]
 
     broker.down, broker.calls = False, []
     await relay.step()
 
-    assert broker.calls[:3] == [1, 10, 100]
-    assert [seq for _, seq in broker.got] == list(range(1, 251))
+    assert broker.calls[:4] == [1, 10, 100, BATCH_MAX]
+    assert [seq for _, seq in broker.got] == list(range(1, 501))
 
 
 async def test_what_was_accepted_without_an_answer_is_published_again(

@@ -1,7 +1,4 @@
-"""graphql-transport-ws over real sockets: the protocol document's rules, and what clients may cost.
-
-Each rule is checked by the door for pre-built frames and by plain ASGI.
-"""
+"""graphql-transport-ws over real sockets: the rules of its document, and what clients may cost."""
 
 import asyncio
 import json
@@ -93,7 +90,7 @@ class Service:
 
 
 async def served_service(
-    stack: AsyncExitStack, ws: Any, *, limits: Limits | None = None, ping_timeout_s: float = 20.0
+    stack: AsyncExitStack, *, limits: Limits | None = None, ping_timeout_s: float = 20.0
 ) -> Service:
     log = MemoryLog()
     workspace = log.create()
@@ -109,16 +106,15 @@ async def served_service(
         limits=LIMITS,
     )
     options = {"ws_max_size": 10_000, "ws_ping_interval": 0.2, "ws_ping_timeout": ping_timeout_s}
-    service.server = await stack.enter_async_context(served(endpoint, ws=ws, **options))
+    service.server = await stack.enter_async_context(served(endpoint, ws=Wire, **options))
     stack.push_async_callback(sockets.stop)
     return service
 
 
-@pytest.fixture(params=["wire", "asgi"])
-async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    ws = {"wire": Wire, "asgi": "websockets-sansio"}[request.param]
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
-        service = await served_service(stack, ws)
+        service = await served_service(stack)
         yield service
         await service.sockets.stop()
         assert len(service.sockets) == 0
@@ -520,7 +516,7 @@ async def test_a_client_that_does_not_read_is_replayed_later_and_costs_little(
 
 async def test_a_half_open_socket_is_dropped() -> None:
     async with AsyncExitStack() as stack:
-        service = await served_service(stack, Wire, ping_timeout_s=0.3)
+        service = await served_service(stack, ping_timeout_s=0.3)
         socket = await stack.enter_async_context(service.open())
         await init(socket)
         await subscribe(socket)
@@ -534,7 +530,7 @@ async def test_a_half_open_socket_is_dropped() -> None:
 
 async def test_a_client_that_reads_nothing_cannot_hold_its_buffers_after_closing() -> None:
     async with AsyncExitStack() as stack:
-        service = await served_service(stack, Wire)
+        service = await served_service(stack)
         socket = await stack.enter_async_context(service.open(max_queue=1))
         await init(socket)
         await subscribe(socket)
@@ -554,7 +550,7 @@ async def test_a_client_that_reads_nothing_cannot_hold_its_buffers_after_closing
 
 async def test_pings_of_a_client_that_does_not_read_are_answered_once() -> None:
     async with AsyncExitStack() as stack:
-        service = await served_service(stack, Wire)
+        service = await served_service(stack)
         socket = await stack.enter_async_context(service.open(max_queue=1))
         await init(socket)
         await subscribe(socket)
@@ -577,10 +573,9 @@ async def test_pings_of_a_client_that_does_not_read_are_answered_once() -> None:
         await asyncio.wait_for(pongs[-1], 5)
 
 
-@pytest.mark.parametrize("ws", [Wire, "websockets-sansio"])
-async def test_sockets_are_bounded_for_the_process_and_for_each_user(ws: Any) -> None:
+async def test_sockets_are_bounded_for_the_process_and_for_each_user() -> None:
     async with AsyncExitStack() as stack:
-        service = await served_service(stack, ws, limits=Limits(sockets=3, sockets_a_user=2))
+        service = await served_service(stack, limits=Limits(sockets=3, sockets_a_user=2))
         service.viewers["other"] = viewer()
         first = await stack.enter_async_context(service.open())
         second = await stack.enter_async_context(service.open())

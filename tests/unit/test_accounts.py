@@ -17,7 +17,7 @@ from domain.ids import SessionId, UserId
 from domain.services.sessions import Authenticator
 from domain.throttle import Throttle
 from domain.workspaces import NAME_MAX_CHARS
-from infra.passwords import WAITING_MAX, Argon2Passwords
+from infra.passwords import KNOWN_MAX, NEW_MAX, Argon2Passwords
 from infra.tokens import JwtTokens
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -254,13 +254,29 @@ async def test_the_loop_goes_on_while_passwords_are_hashed(passwords: Argon2Pass
 async def test_more_than_a_second_of_hashing_is_refused_and_cancelled_waiters_free_their_place(
     passwords: Argon2Passwords,
 ) -> None:
-    waiting = [asyncio.ensure_future(passwords.hash("x" * 8)) for _ in range(WAITING_MAX)]
+    waiting = [asyncio.ensure_future(passwords.verify(None, "x" * 8)) for _ in range(KNOWN_MAX)]
     await asyncio.sleep(0)
 
     with pytest.raises(Unavailable):
-        await passwords.hash("y" * 8)
+        await passwords.verify(None, "y" * 8)
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
     assert await passwords.verify(None, "z" * 8) is False
+
+
+async def test_who_signs_in_does_not_stand_behind_those_who_sign_up(
+    passwords: Argon2Passwords,
+) -> None:
+    new = [asyncio.ensure_future(passwords.hash("x" * 8)) for _ in range(NEW_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await passwords.hash("y" * 8)
+
+    assert await passwords.verify(None, "z" * 8) is False
+
+    assert not new[-1].done()
+    for one in new:
+        one.cancel()
+    await asyncio.gather(*new, return_exceptions=True)

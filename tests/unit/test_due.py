@@ -83,8 +83,23 @@ def test_a_due_keeps_what_was_given() -> None:
     )
 
 
-def test_an_all_day_due_has_no_fold() -> None:
-    assert due(date(2026, 10, 25), None, BERLIN, fold=True).fold is False
+@pytest.mark.parametrize(
+    "_case, day, at, expected",
+    [
+        ("all day", date(2026, 10, 25), None, _utc(2026, 10, 25, 23)),
+        ("a time that comes once", date(2026, 11, 23), time(9, 30), _utc(2026, 11, 23, 8, 30)),
+        ("a time in a gap", date(2026, 3, 29), time(2, 30), _utc(2026, 3, 29, 1, 30)),
+        ("the last before two", date(2026, 10, 25), time(1, 59), _utc(2026, 10, 24, 23, 59)),
+        ("the first after two", date(2026, 10, 25), time(3, 0), _utc(2026, 10, 25, 2)),
+    ],
+)
+def test_fold_means_nothing_where_there_are_not_two_equal_times(
+    _case: str, day: date, at: time | None, expected: datetime
+) -> None:
+    made = due(day, at, BERLIN, fold=True)
+
+    assert made.fold is False
+    assert made.instant == expected
 
 
 @pytest.mark.parametrize(

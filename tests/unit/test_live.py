@@ -449,13 +449,13 @@ def test_the_ring_is_bounded_by_count_and_by_bytes() -> None:
     assert (ring.bytes, ring.after(3, 5), ring.after(2, 5)) == (0, [], None)
 
 
-def test_frames_differ_by_the_id_alone_and_are_what_the_texts_are() -> None:
+def test_frames_differ_by_the_id_alone_and_are_whole_messages() -> None:
     bodies = [b"{}", b"x" * 200, b"y" * 70_000]
     batch = Batch([1, 2, 3], bodies)
 
     for id_json in (b'"1"', b'"22"', b'"9"'):
-        framed = b"".join(text_frame(text) for text in batch.texts(id_json))
-        assert batch.frames(id_json) == framed
+        texts = [b'{"id":%b,"type":"next","payload":%b}' % (id_json, body) for body in bodies]
+        assert batch.frames(id_json) == b"".join(map(text_frame, texts))
     assert batch.after(1).frames(b'"1"') == Batch([2, 3], bodies[1:]).frames(b'"1"')
     assert batch.events().startswith(b"event: next\nid: 1\ndata: {}\n\nevent: next\nid: 2\n")
 

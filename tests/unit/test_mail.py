@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from domain.channels import Category, Content, Entry, Mailbox, Message, Section
 from domain.errors import Unauthenticated
 from domain.ids import DeliveryId, UserId
-from infra.letters import letter, one_line
 from infra.mail import Envelope, Unmailable, envelope, mail_server
+from infra.mail_body import letter, one_line
 from infra.unsubscribe import AUDIENCE, UnsubscribeLinks
 
 SENDER = "bells@carillon.example"

@@ -27,12 +27,25 @@ def test_appending_does_not_make_keys_longer() -> None:
     assert {len(key) for key in keys} == {len(keys[0])}
 
 
-def test_two_writers_at_the_same_place_get_keys_of_their_own() -> None:
-    low = between(None, None, ONE)
-    high = between(low, None, ONE)
+def test_two_writers_at_the_same_end_get_keys_of_their_own() -> None:
+    key = between(None, None, ONE)
 
-    assert between(low, None, ONE) != between(low, None, TWO)
-    assert between(low, high, ONE) != between(low, high, TWO)
+    assert between(key, None, ONE) != between(key, None, TWO)
+    assert between(None, key, ONE) != between(None, key, TWO)
+
+
+@pytest.mark.parametrize(
+    "_case, low, high, between_them",
+    [
+        ("equally long: the shortest near the middle", "V0000000abcV", "V0000005xyzV", "V0000003"),
+        ("the upper was put in later: right below it", "V0000000", "V0000000V00V", "V0000000UzzV"),
+        ("the lower was put in later: right above it", "V0000000V00V", "V0000001", "V0000000V01V"),
+        ("no room beside it: a new run between", "V0000000", "V00000001", "V00000000V00V"),
+        ("longer than the gap needs: shorter", "V", "W00000000001", "Vzzzz"),
+    ],
+)
+def test_what_lies_between(_case: str, low: str, high: str, between_them: str) -> None:
+    assert between(low, high, ONE) == between_them
 
 
 def test_keys_in_the_wrong_order_are_a_fault() -> None:

@@ -3,7 +3,16 @@
 import pytest
 
 from domain.errors import Code, Refused
-from domain.text import KEY_MAX_BYTES, body, line, search_text, sort_key, storable
+from domain.text import (
+    KEY_MAX_BYTES,
+    PIECE_CHARS,
+    SEARCH_MAX_BYTES,
+    body,
+    line,
+    search_text,
+    sort_key,
+    storable,
+)
 
 PATH = ("input", "title")
 
@@ -46,6 +55,31 @@ def test_a_body_is_kept_as_it_is() -> None:
     assert body("", PATH, longest=0) == ""
 
 
+@pytest.mark.parametrize(
+    "_case, value",
+    [
+        ("zero-width space", "\u200b"),
+        ("byte order mark and spaces", "\ufeff \u2003\u200d"),
+        ("soft hyphen", "\xad"),
+        ("variation selector", "\ufe0f"),
+        ("accent on nothing", "\u0301"),
+        ("Hangul fillers", "\u115f\u1160\u3164\uffa0"),
+        ("braille blank", "\u2800"),
+    ],
+)
+def test_a_line_needs_something_to_see(_case: str, value: str) -> None:
+    with pytest.raises(Refused, match="visible"):
+        line(value, PATH, longest=8)
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "7", "?", "€", "🔔", "牛", "\u0903", "\U0010fffd", "\u0378"]
+)
+def test_a_sign_alone_is_a_line(value: str) -> None:
+    # Private use and what this Python does not know yet, such as a new emoji, may be visible.
+    assert line(value, PATH, longest=8) == value
+
+
 @pytest.mark.parametrize("value", [None, "\0", "\ud800", "123456"])
 def test_a_body_is_refused(value: str | None) -> None:
     with pytest.raises(Refused):
@@ -70,6 +104,24 @@ def test_searches_ignore_accents_too() -> None:
     # Folding makes what can be decomposed again.
     assert search_text("ŉ") == "\N{MODIFIER LETTER APOSTROPHE}n"
     assert search_text("İ") == "i"
+
+
+def test_what_is_searched_ends_at_a_word_where_it_gets_too_long() -> None:
+    ligature = "\ufdfa "  # four words, 36 bytes once folded
+    whole, long = search_text(ligature * 9_000), search_text(ligature * 50_000)
+
+    assert len(whole.split()) == 4 * 9_000
+    assert SEARCH_MAX_BYTES - 36 < len(long.encode()) <= SEARCH_MAX_BYTES
+    assert set(long.split()) == set(whole.split())
+    assert search_text("x" * 2 * SEARCH_MAX_BYTES) == ""
+
+
+@pytest.mark.parametrize("piece", ["e\u0301", "\u1100\u1161\u11a8", "a\u0323\u0307", "\ufb03"])
+def test_where_a_text_is_parted_does_not_show(piece: str) -> None:
+    for before in range(5):
+        assert search_text("x" * (PIECE_CHARS - before) + piece) == (
+            "x" * (PIECE_CHARS - before) + search_text(piece)
+        )
 
 
 def test_searches_see_words_and_nothing_between_them() -> None:

@@ -1,0 +1,1 @@
+"""The recurrence engine: rules, their slots in local time, and their words; pure."""
