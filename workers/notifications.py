@@ -82,7 +82,10 @@ class Notifier:
             pass
 
     async def stop(self) -> None:
-        """Begins nothing new, gives back what was not begun, and waits for what is under way."""
+        """Begins nothing new, gives back what was not begun, and waits for what is under way.
+
+        Call it while `run` runs, which keeps the holds meanwhile.
+        """
         self._is_stopping = True
         async with self._claiming:
             left = self._schedule.stop()
@@ -113,13 +116,12 @@ class Notifier:
     async def _claim(self) -> bool:
         """Claims what there is room for; tells whether there may be more that has room."""
         async with self._claiming:
-            room = HELD_MAX - self._schedule.held
-            if self._is_stopping or room <= 0:
-                return False
+            # Also without room: a claim says that this worker is alive, and keeps what it has.
+            room = 0 if self._is_stopping else max(0, HELD_MAX - self._schedule.held)
             until = self._clock.now() + HORIZON
             found = await self._ledger.claim(until, room, self._schedule.tokens)
             self._schedule.add(await self._settled(found))
-            return len(found) >= room
+            return 0 < room <= len(found)
 
     async def _settled(self, found: Sequence[Claimed]) -> Sequence[Claimed]:
         """Returns what is to be sent, after what is late was settled and recorded."""

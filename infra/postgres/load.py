@@ -8,7 +8,7 @@ from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
 
-_TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
+TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
     'due_zone', t.due_zone, 'due_fold', t.due_fold, 'due_instant', t.due_instant,
     'category_id', t.category_id, 'tag_ids', t.tag_ids, 'assignee_id', t.assignee_id,
@@ -134,7 +134,7 @@ class _Look:
             FROM task JOIN below USING (id)"""
         self.parts["excess"] = "(SELECT excess FROM weighed)"
         self.parts["below"] = f"""(
-            SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
+            SELECT json_agg({TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
             WHERE t.workspace_id = (SELECT id FROM ws)
               AND NOT coalesce((SELECT excess FROM weighed), false))"""
         self.ctes["trashed"] = f"""
@@ -162,7 +162,7 @@ class _Look:
         self.ctes["asked"] = f"""
             SELECT * FROM task
             WHERE workspace_id = (SELECT id FROM ws) AND (id = ANY({ids}) {parent})"""
-        self.parts["tasks"] = f"(SELECT json_agg({_TASK}) FROM asked t)"
+        self.parts["tasks"] = f"(SELECT json_agg({TASK}) FROM asked t)"
 
     def _around(self, needs: Needs) -> None:
         if needs.after:

@@ -23,7 +23,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
     ws: Row | None = row["workspace"]
     space = None if ws is None else WorkspaceId(UUID(ws["id"]))
     tasks = {
-        task.id: task for task in (_task(one, space) for one in row.get("tasks") or () if space)
+        task.id: task for task in (task_of(one, space) for one in row.get("tasks") or () if space)
     }
     people = row.get("users") or ()
     users = {UserId(UUID(one["id"])): _user(one) for one in people}
@@ -43,7 +43,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         tasks=tasks,
         descendants=None
         if row.get("excess")
-        else tuple(_task(one, space) for one in (row.get("below") or ()) if space),
+        else tuple(task_of(one, space) for one in (row.get("below") or ()) if space),
         crowded={TaskId(UUID(one)): above for one, above in (row.get("crowded") or {}).items()},
         ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
         height=row.get("height") or 0,
@@ -140,7 +140,8 @@ def _due(row: Row) -> Due | None:
     )
 
 
-def _task(row: Row, workspace: WorkspaceId) -> Task:
+def task_of(row: Row, workspace: WorkspaceId) -> Task:
+    """Returns a task of a workspace, as `infra.postgres.load.TASK` reads it."""
     return Task(
         id=TaskId(UUID(row["id"])),
         workspace_id=workspace,
