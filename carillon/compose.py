@@ -22,6 +22,8 @@ from domain.ports import StateStore
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.notifications import NotificationService
+from domain.services.reminders import ReminderService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
@@ -33,6 +35,7 @@ from infra.kafka.tail import KafkaTail, Listener
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
+from infra.postgres.feed import PostgresFeed
 from infra.postgres.hints import HintListener, HintSender
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -157,6 +160,10 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
+            notifications=NotificationService(
+                PostgresFeed(to.writes, new_id=uuid7, committed=events.committed), clock
+            ),
+            reminders=ReminderService(mutations, uuid7),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )

@@ -6,24 +6,32 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers.accounts import AccountMutation
 from resolvers.changes import ChangeQuery, ChangeSubscription
 from resolvers.labels import LabelMutation
+from resolvers.notifications import (
+    NotificationMutation,
+    NotificationQuery,
+    NotificationSubscription,
+)
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
+from schema.notifications import Notification
 from schema.scalars import SCALARS
 
 
 @strawberry.type
-class Query(WorkspaceQuery, TaskQuery, ChangeQuery):
+class Query(WorkspaceQuery, TaskQuery, ChangeQuery, NotificationQuery):
     pass
 
 
 @strawberry.type
-class Mutation(AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation):
+class Mutation(
+    AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation, NotificationMutation
+):
     pass
 
 
 @strawberry.type
-class Subscription(ChangeSubscription):
+class Subscription(ChangeSubscription, NotificationSubscription):
     pass
 
 
@@ -33,7 +41,7 @@ def build() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Change, CaughtUp, ResyncRequired],
+        types=[Change, CaughtUp, ResyncRequired, Notification],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

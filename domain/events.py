@@ -27,6 +27,18 @@ KINDS: Final = frozenset(
         "task.reopened",
         "task.deleted",
         "task.restored",
+        "reminder.added",
+        "reminder.removed",
+        "delivery.scheduled",
+        "delivery.claimed",
+        "delivery.sent",
+        "delivery.failed",
+        "delivery.cancelled",
+        "delivery.collapsed",
+        "delivery.snoozed",
+        "notification.created",
+        "notification.read",
+        "notification.archived",
     }
 )
 

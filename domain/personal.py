@@ -6,7 +6,7 @@ A person's changes go into the person's own stream, in the same flush as those o
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from domain.changes import Fact
 from domain.deliveries import Delivery
@@ -14,6 +14,10 @@ from domain.ids import ReminderId, UserId
 from domain.notifications import Notification
 from domain.preferences import Preferences
 from domain.reminders import Reminder
+
+# Of who leaves a workspace, so much is taken back at once. What is beyond is found to have no
+# recipient when its time comes.
+LEAVING_MAX: Final = 1_000
 
 # A change of a person's stream.
 Told: TypeAlias = tuple[UserId, Fact]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from domain.accounts import Account, Session
@@ -11,6 +11,7 @@ from domain.changes import Change, Fact, State
 from domain.errors import Problem
 from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
+from domain.personal import NOTHING, LedgerSeen, LedgerWrites
 from domain.tasks import Task
 from domain.workspaces import Member, Role, User, Workspace
 
@@ -48,7 +49,10 @@ class Needs:
     of the workspace. `subtree` asks for the tasks below the task that are live as it is, or went
     to the trash together with it; `height` for how many levels lie below it. `name` asks for the
     label of that kind with that sort key, and how many of the kind there are, `owners` how many
-    the workspace has. `leaving` says that the actor will be no member any more.
+    the workspace has. `leaving` says that the actor will be no member any more, `leaving_of` asks
+    what would still ring there for who leaves. `task_of` names
+    what stands for its task: a reminder, or a delivery, whose whole lineage is read then. `wishes`
+    are those whose preferences are read.
     """
 
     workspace: WorkspaceId | None = None
@@ -68,6 +72,9 @@ class Needs:
     name: tuple[Kind, str] | None = None
     owners: bool = False
     leaving: bool = False
+    leaving_of: UserId | None = None
+    wishes: tuple[UserId, ...] = ()
+    task_of: tuple[Literal["reminder", "delivery"], UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ class Seen:
     in the trash whose position a live task has by now, each with the next position above it.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
     in `members`. `founded_count` are the actor's workspaces where none was asked for,
-    `joined_count` those of others that the invitee is in.
+    `joined_count` those of others that the invitee is in. `ledger` is what rings for the tasks.
     """
 
     workspace: Workspace | None
@@ -124,6 +131,7 @@ class Seen:
     owner_count: int
     founded_count: int
     joined_count: int
+    ledger: LedgerSeen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +153,8 @@ class Writes:
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
     `subject` is what the idempotency record points to: the thing that the mutation answers. Its
-    state is in the log, or `unchanged` holds it: what a mutation without facts answers.
+    state is in the log, or `unchanged` holds it: what a mutation without facts answers. `own` says
+    whose stream the answer's seq is of, where it is not the workspace's.
     """
 
     workspace: WorkspaceId
@@ -172,6 +181,13 @@ class Writes:
     label_gone: Label | None = None
     tasks_new: tuple[Task, ...] = ()
     tasks: tuple[Task, ...] = ()
+    ledger: LedgerWrites = NOTHING
+    own: UserId | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing changes."""
+        return not self.facts and not self.ledger
 
 
 class Store(Protocol):
@@ -182,9 +198,9 @@ class Store(Protocol):
         ...
 
     async def flush(self, command: Command, writes: Writes) -> int:
-        """Writes everything or nothing, and returns the stream's new head.
+        """Writes everything or nothing, and returns the new head of the stream that is answered.
 
-        Without facts it only keeps the command's key, so that a repeat is no change either.
+        Where nothing changes it only keeps the command's key, so that a repeat is no change either.
 
         Raises:
             Stale: something that the decision read has moved, or the key was used meanwhile.

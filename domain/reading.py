@@ -11,7 +11,7 @@ from uuid import UUID
 
 from domain.changes import Change
 from domain.filters import Where
-from domain.ids import TaskId, UserId, WorkspaceId
+from domain.ids import DeliveryId, TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
@@ -71,6 +71,28 @@ class ChangesAfter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSlice:
+    """The `first` entries of the viewer's feed that follow `after`; without it, the newest."""
+
+    after: int | None
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneNotification:
+    """An entry of the viewer's feed."""
+
+    id: DeliveryId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsAfter:
+    """A live stream of the viewer's feed: what follows `after`, or from now on."""
+
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
     """What things of a workspace are by now, answered as an object keyed by their ids.
 
@@ -83,7 +105,9 @@ class Present:
 
 
 # What the database answers as it stands, in one statement for any number of them.
-Row: TypeAlias = TheViewer | OneWorkspace | OneTask | TaskPage | Present
+Row: TypeAlias = (
+    TheViewer | OneWorkspace | OneTask | TaskPage | NotificationSlice | OneNotification | Present
+)
 # What a root field of a query may ask for; where it asks for None, the answer is null.
 Read: TypeAlias = Row | ChangeSlice
 

@@ -4,28 +4,31 @@ The ledger follows the task: whatever happens to it, `deliveries_of` says which 
 be, and `reconcile` what has to change.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from domain.changes import Fact, State
 from domain.channels import Category, ChannelName
 from domain.deliveries import (
     LIVE,
     Delivery,
     Reason,
-    State,
     cancelled,
     first,
     follower,
     lineage,
     revived,
 )
+from domain.deliveries import State as Stand
 from domain.due import Due, due
-from domain.errors import invalid, over_limit
+from domain.durations import Duration, duration_text
+from domain.errors import Problems, invalid, over_limit
 from domain.ids import ReminderId, TaskId, UserId
-from domain.tasks import Status, Task
+from domain.tasks import Status, Task, clock_form, instant_text
 
 # Of one task, over all its people.
 REMINDERS_MAX = 50
@@ -127,6 +130,40 @@ def rings_at(when: When, task_due: Due | None) -> datetime | None:
         return None
 
 
+def reminder_state(reminder: Reminder, at: datetime | None) -> State:
+    """Returns a reminder as its changes show it; `at` is when it rings as its task stands."""
+    wanted = reminder.wanted
+    when, nag = wanted.when, wanted.nag
+    before = Duration(days=when.days, span=when.span) if isinstance(when, Before) else None
+    on_day = when if isinstance(when, OnDay) else None
+    return {
+        "id": str(reminder.id),
+        "task_id": str(reminder.task_id),
+        "at": instant_text(at),
+        "before_due": None if before is None else duration_text(before),
+        "on_day": None
+        if on_day is None
+        else {"time": clock_form(on_day.at), "days_before": on_day.days_before},
+        "channels": sorted(wanted.channels),
+        "nag": None
+        if nag is None
+        else {"every": duration_text(Duration(span=nag.every)), "times": nag.times},
+    }
+
+
+def reminder_added(reminder: Reminder, at: datetime | None) -> Fact:
+    """Returns the change of a new reminder."""
+    state = reminder_state(reminder, at)
+    fields = tuple(name for name, value in state.items() if value is not None)
+    return Fact(kind="reminder.added", subject=reminder.id, fields=fields, before={}, state=state)
+
+
+def reminder_removed(reminder: Reminder, at: datetime | None) -> Fact:
+    """Returns the change of a reminder that is no more."""
+    state = reminder_state(reminder, at)
+    return Fact(kind="reminder.removed", subject=reminder.id, fields=(), before=state, state=state)
+
+
 def rings(reminder: Reminder, task: Task, members: Collection[UserId]) -> bool:
     """Tells whether the reminder is in force: an open task, seen by its person, and theirs."""
     is_theirs = not reminder.is_default or task.assignee_id in (None, reminder.user_id)
@@ -195,7 +232,7 @@ def reconcile(
         revived=tuple(
             revived(row)
             for row in rows
-            if row.state is State.CANCELLED
+            if row.state is Stand.CANCELLED
             and row.reason == Reason.WITHDRAWN
             and row.fire_at > at
             and lineage(row) in wanted
@@ -233,6 +270,17 @@ def require_sound(wanted: Wanted, at: datetime, *path: str) -> None:
         raise invalid("Choose a span from PT1M to P7D.", *path, "nag", "every")
     if nag is not None and not 1 <= nag.times <= NAG_TIMES_MAX:
         raise invalid(f"Choose 1 to {NAG_TIMES_MAX} times.", *path, "nag", "times")
+
+
+def require_all_sound(wanted: Sequence[Wanted], at: datetime) -> None:
+    """Raises Refused for a new task's reminders, of which each must be sound and all have room."""
+    if len(wanted) > REMINDERS_MAX:
+        require_room(REMINDERS_MAX, "input", "reminders")
+    problems = Problems()
+    for one in wanted:
+        problems.of(partial(require_sound, one, at, "input", "reminders"))
+    if problems.found:
+        raise problems.refusal()
 
 
 def require_room(count: int, *path: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from domain.paging import Page
-from domain.reading import ChangeSlice, Read, TaskPage
+from domain.reading import ChangeSlice, NotificationSlice, Read, TaskPage
 from domain.selection import Field, Selection
 
 # Two pages of 200 tasks with everything that a list shows, or one with a few subtasks each.
@@ -28,6 +28,7 @@ META: Final = 500
 # What people have; the bounds are far higher.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Task", "tags"): 3,
+    ("Task", "reminders"): 2,
     ("Workspace", "categories"): 10,
     ("Workspace", "tags"): 30,
     ("Viewer", "workspaces"): 5,
@@ -41,7 +42,7 @@ def size_of(read: Read) -> int:
     """Returns how many rows a root field may answer."""
     if isinstance(read, TaskPage):
         return read.page.size
-    return read.first if isinstance(read, ChangeSlice) else 1
+    return read.first if isinstance(read, ChangeSlice | NotificationSlice) else 1
 
 
 def cost_of(selection: Selection) -> Cost:

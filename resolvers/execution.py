@@ -19,7 +19,7 @@ from domain.access import Viewer
 from domain.errors import OverLimit, Unauthenticated
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import Reader, Row
+from domain.reading import NotificationsAfter, Reader, Row
 from domain.selection import Selection
 from resolvers.coerce import Values
 from resolvers.cost import COST_MAX
@@ -31,7 +31,7 @@ from resolvers.preparation import Asked, Preparation, Root
 from resolvers.reads import REACH_WAIT_S, RootReads
 from resolvers.responses import Rejected, encoded, response
 from resolvers.streams import SIGN_IN, Error, Opened
-from resolvers.subscription import ChangeStream
+from resolvers.subscription import ChangeStream, NotificationStream
 from schema.context import UseCases
 
 
@@ -266,7 +266,10 @@ def _stream(caller: Caller, work: _Work) -> Opened:
     (asked,) = work.asked
     if asked.fault is not None:
         raise _rejected(caller, _at(asked.root, asked.fault))
-    return ChangeStream(asked.root, asked.read, work.pages)
+    viewer = caller.viewer.user
+    if isinstance(asked.read, NotificationsAfter):
+        return NotificationStream(asked.root, asked.read, viewer)
+    return ChangeStream(asked.root, asked.read, work.pages, viewer)
 
 
 def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:

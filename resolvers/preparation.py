@@ -150,7 +150,7 @@ def _root(
             messages=messages,
             rows=_rows(definition, node),
             pages=range(start, len(chooser.pages)),
-            changes={key: Changes(messages["Change"], reader)},
+            changes={key: Changes(messages["Change"], reader)} if "Change" in messages else {},
         )
     selection = chooser.selection(of, details)
     entry = Field(key, attribute(definition), selection)

@@ -95,5 +95,5 @@ class RootReads:
         }
         answer = render(root.selection, state)
         for key, changes in root.changes.items():
-            answer[key] = await changes.all(read.workspace, page.changes, self.pages)
+            answer[key] = await changes.all(read.workspace, page.changes, self.pages, viewer)
         return orjson.dumps(answer)

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from domain.changes import Change
-from domain.ids import WorkspaceId
+from domain.ids import UserId, WorkspaceId
 from domain.paging import Page
 from domain.reading import PreparedRead, Present, Reader
 from domain.selection import Field, Selection
@@ -18,6 +18,8 @@ from resolvers.render import State, change_state, holds, render
 
 # The fields of a change below which a selection may ask for more than the change carries.
 _DEEP = ("task", "member", "actor")
+# What shows each viewer something else.
+_PRIVATE = frozenset({("Task", "reminders")})
 
 
 class Changes:
@@ -27,6 +29,7 @@ class Changes:
         self._selection = selection
         self._deep = [f for f in selection.fields if f.attribute in _DEEP and f.selection]
         together = Selection(selection.kind, tuple(self._deep))
+        self.is_private = _is_private(selection)
         self._present: PreparedRead | None = reader.prepare(together) if self._deep else None
 
     def at_once(self, change: Change) -> dict[str, Any] | None:
@@ -37,7 +40,11 @@ class Changes:
         return render(self._selection, state)
 
     async def all(
-        self, workspace: WorkspaceId, changes: Sequence[Change], pages: Sequence[Page]
+        self,
+        workspace: WorkspaceId,
+        changes: Sequence[Change],
+        pages: Sequence[Page],
+        viewer: UserId,
     ) -> list[dict[str, Any]]:
         """Returns the answers of changes of one workspace, with at most one statement."""
         states = [change_state(change) for change in changes]
@@ -46,10 +53,19 @@ class Changes:
         if self._present is None or not any(wanted):
             return answers
         reads = [Present(workspace=workspace, ids=ids) for ids in wanted]
-        found = orjson.loads(await self._present.read(None, reads, pages) or b"{}")
+        found = orjson.loads(await self._present.read(viewer, reads, pages) or b"{}")
         for field in self._deep:
             _deepen(field, found[field.key], states, answers)
         return answers
+
+
+def _is_private(selection: Selection) -> bool:
+    """Tells whether two viewers may get different answers."""
+    return any(
+        (selection.kind, field.attribute) in _PRIVATE
+        or (field.selection is not None and _is_private(field.selection))
+        for field in selection.fields
+    )
 
 
 def _wanted(field: Field, state: State) -> bool:

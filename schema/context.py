@@ -12,6 +12,8 @@ from domain.reading import Row
 from domain.selection import Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
+from domain.services.notifications import NotificationService
+from domain.services.reminders import ReminderService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 
@@ -22,6 +24,8 @@ class UseCases:
 
     accounts: AccountService
     labels: LabelService
+    notifications: NotificationService
+    reminders: ReminderService
     tasks: TaskService
     workspaces: WorkspaceService
 

@@ -61,6 +61,7 @@ class Viewer:
     email: str
     time_zone: TimeZone
     workspaces: list[Workspace] = strawberry.field(description="By the time they were joined.")
+    unread_notification_count: int
 
 
 @strawberry.input

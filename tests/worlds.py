@@ -13,6 +13,7 @@ from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch, LabelService
+from domain.services.reminders import ReminderService
 from domain.services.task_patch import TaskPatch
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService, founded
@@ -35,6 +36,7 @@ class World:
     lanes: Lanes
     store: PostgresStore
     tasks: TaskService
+    reminders: ReminderService
     labels: LabelService
     workspaces: WorkspaceService
     ada: UserId

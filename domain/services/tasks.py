@@ -1,6 +1,6 @@
 """What people do with tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -8,8 +8,10 @@ from uuid import UUID
 from domain import positions, tasks
 from domain.changes import Fact
 from domain.errors import conflict, not_found, over_limit
-from domain.ids import TaskId, WorkspaceId
+from domain.ids import ReminderId, TaskId, WorkspaceId
 from domain.ports import Claim, Command, Needs, Seen, Writes
+from domain.reminders import Wanted, require_all_sound
+from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.services.task_patch import (
     Keep,
@@ -32,9 +34,21 @@ class TaskService:
         self._new_id = new_id
 
     async def create(
-        self, command: Command, workspace: WorkspaceId, id: UUID | None, patch: TaskPatch
+        self,
+        command: Command,
+        workspace: WorkspaceId,
+        id: UUID | None,
+        patch: TaskPatch,
+        reminders: Sequence[Wanted] | None = None,
     ) -> Outcome:
-        """Creates a task at its place, or at the end.
+        """Creates a task at its place, or at the end, and has it ring for the actor.
+
+        Args:
+            command: who asks.
+            workspace: where.
+            id: the client's own.
+            patch: all that is said about it.
+            reminders: None for the actor's default set.
 
         Raises:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT (the id is taken), LIMIT_EXCEEDED.
@@ -43,15 +57,25 @@ class TaskService:
         place = patch.place if isinstance(patch.place, Place) else Place()
         title = None if isinstance(patch.title, Keep) else patch.title
         draft = replace(patch, title=title, place=place)
-        needs = replace(needs_of(draft), workspace=workspace)
+        needs = replace(
+            needs_of(draft), workspace=workspace, wishes=(command.actor, *needs_of(draft).users)
+        )
 
         def decide(seen: Seen, at: datetime) -> Decision:
             _require_editor(seen, "workspaceId", "There is no such workspace.")
+            require_all_sound(reminders or (), at)
             blank = tasks.blank(new, workspace, at)
             task = patched(blank, draft, seen, at)
             fact = tasks.created(task, _display(task, seen))
+            ledger = ringing.assigned(seen, task, at)
+            if reminders is None:
+                ledger |= ringing.defaults(seen, task, at, self._new_id)
+            else:
+                wanted = [(ReminderId(self._new_id()), one) for one in reminders]
+                ledger |= ringing.reminded(seen.actor.id, task, wanted, at)
             writes = replace(
                 _writes(seen, task, at, (fact,)),
+                ledger=ledger,
                 tasks_new=(task,),
                 seen=relied_on(task, draft, seen),
                 claims=claims_of(blank, task, draft, seen),
@@ -70,7 +94,8 @@ class TaskService:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT, STALE_VERSION, LIMIT_EXCEEDED.
         """
         below = not isinstance(patch.parent, Keep) and patch.parent is not None
-        needs = replace(needs_of(patch), task=id, height=below)
+        needs = needs_of(patch)
+        needs = replace(needs, task=id, height=below, wishes=needs.users)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = _editable(seen, expected)
@@ -189,7 +214,12 @@ def _changed(seen: Seen, kind: str, old: Task, new: Task, at: datetime) -> Decis
     if found is None:
         return _unchanged(seen, old, at)
     grown, fact = found
-    writes = replace(_writes(seen, old, at, (fact,)), tasks=(grown,), seen={old.id: old.version})
+    writes = replace(
+        _writes(seen, old, at, (fact,)),
+        tasks=(grown,),
+        seen={old.id: old.version},
+        ledger=ringing.followed(seen, ((old, grown),), at),
+    )
     return Decision(writes=writes, state=fact.state)
 
 
@@ -228,6 +258,7 @@ def _moved(
         _writes(seen, task, at, facts),
         tasks=tuple(grown for grown, _ in changes),
         seen={old.id: old.version for old, _ in pairs},
+        ledger=ringing.followed(seen, pairs, at),
         claims=tuple(_claim(old, new) for old, new in pairs if new.deleted_at is None),
         tree_rev=seen.tree_rev,
         tree_moved=True,

@@ -9,11 +9,15 @@ from sqlalchemy import (
     FromClause,
     Table,
     Text,
+    Time,
     any_,
     case,
     cast,
     exists,
+    func,
+    literal_column,
     null,
+    select,
 )
 
 from domain.selection import Field, Selection
@@ -21,7 +25,16 @@ from domain.tasks import Priority
 from domain.workspaces import Role
 from infra.postgres import connections
 from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
-from infra.postgres.tables import account, category, member, tag, task, workspace
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    notification,
+    reminder,
+    tag,
+    task,
+    workspace,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +186,64 @@ def _members(statement: Statement, source: Source, field: Field) -> ColumnElemen
     return connections.members(statement, source.rows, field, _node)
 
 
+def _reminders(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    """Returns the viewer's own, by when they ring."""
+    rows = reminder.alias()
+    found = statement.joined(
+        rows,
+        lambda: json_list(
+            json_of(statement, Source(rows=rows), _below(field)), [rows.c.at, rows.c.id]
+        ),
+    )
+    return (
+        found.where(rows.c.task_id == source.rows.c.id, rows.c.user_id == statement.viewer)
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
+def _on_day(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    columns = source.rows.c
+    at = func.to_char(cast(columns.on_day, Time), literal_column("'HH24:MI:SS'"))
+    parts: Mapping[str, ColumnElement[Any]] = {
+        "__typename": text_of("ReminderOnDay"),
+        "time": func.regexp_replace(at, literal_column("'^(..:..):00$'"), literal_column(r"'\1'")),
+        "days_before": columns.days_before,
+    }
+    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
+    return case((columns.on_day.is_not(None), json_object(pairs)))
+
+
+def _nag(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    columns = source.rows.c
+    parts: Mapping[str, ColumnElement[Any]] = {
+        "__typename": text_of("ReminderNag"),
+        "every": columns.nag_every,
+        "times": columns.nag_times,
+    }
+    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
+    return case((columns.nag_every.is_not(None), json_object(pairs)))
+
+
+def _kind(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return func.lower(source.rows.c.category)
+
+
+def _seq(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return cast(source.rows.c.seq, Text)
+
+
+def _unread(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    rows = notification.alias()
+    return (
+        select(func.count())
+        .select_from(rows)
+        .where(rows.c.user_id == source.rows.c.id, rows.c.read_at.is_(None))
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
 def _node(statement: Statement, rows: FromClause, selection: Selection) -> ColumnElement[Any]:
     return json_of(statement, Source(rows=rows), selection)
 
@@ -188,6 +259,18 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "assignee": _to_one(account, "assignee_id"),
         "parent": _to_one(task, "parent_id"),
         "subtasks": _subtasks,
+        "reminders": _reminders,
+    },
+    "Reminder": {
+        **_columns("id", "at", "before_due", "channels"),
+        "on_day": _on_day,
+        "nag": _nag,
+    },
+    "Notification": {
+        **_columns("id", "title", "body", "workspace_id", "task_id"),
+        **_columns("created_at", "read_at", "archived_at"),
+        "kind": _kind,
+        "seq": _seq,
     },
     "Category": _columns("id", "name", "colour"),
     "Tag": _columns("id", "name", "colour"),
@@ -201,5 +284,9 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "categories": _labels(category),
         "tags": _labels(tag),
     },
-    "Viewer": {**_columns("id", "name", "email", "time_zone"), "workspaces": _own_workspaces},
+    "Viewer": {
+        **_columns("id", "name", "email", "time_zone"),
+        "workspaces": _own_workspaces,
+        "unread_notification_count": _unread,
+    },
 }

@@ -122,9 +122,8 @@ def reminder_row(reminder: Reminder, at: datetime | None) -> dict[str, object]:
 
 def nag_of(row: Row) -> Nag | None:
     """Returns how a reminder goes on, if it does."""
-    if row["nag_every_s"] is None:
-        return None
-    return Nag(every=timedelta(seconds=row["nag_every_s"]), times=row["nag_times"])
+    every = row["nag_every"] and parse(row["nag_every"])
+    return Nag(every=every.span, times=row["nag_times"]) if every else None
 
 
 def late_of(row: Row | None) -> LatePolicy:
@@ -248,6 +247,6 @@ def _wanted_row(wanted: Wanted) -> dict[str, object]:
         "on_day": when.at.isoformat() if isinstance(when, OnDay) else None,
         "days_before": when.days_before if isinstance(when, OnDay) else None,
         "channels": sorted(wanted.channels),
-        "nag_every_s": None if nag is None else int(nag.every.total_seconds()),
+        "nag_every": None if nag is None else duration_text(Duration(span=nag.every)),
         "nag_times": None if nag is None else nag.times,
     }

@@ -17,6 +17,8 @@ from domain.ports import Clock
 from domain.reading import (
     ChangeSlice,
     LogPage,
+    NotificationSlice,
+    OneNotification,
     OneTask,
     OneWorkspace,
     Present,
@@ -116,7 +118,8 @@ class PostgresReader:
 
     async def has_reached(self, viewer: UserId, read: Row) -> bool:
         """See `Reader.has_reached`."""
-        if isinstance(read, TheViewer | Present) or read.at_least is None:
+        free = TheViewer | NotificationSlice | OneNotification | Present
+        if isinstance(read, free) or read.at_least is None:
             return True
         sql = _REACHED_BY_TASK if isinstance(read, OneTask) else _REACHED_BY_WORKSPACE
         ident = read.workspace if isinstance(read, TaskPage) else read.id
@@ -147,6 +150,8 @@ def _shape(read: Row) -> Hashable:
     match read:
         case TaskPage(where=where, orders=orders, page=page, at_least=at_least):
             return (page_shape(where, orders, page), at_least is None)
+        case NotificationSlice(after=after):
+            return after is None
         case OneTask(at_least=at_least) | OneWorkspace(at_least=at_least):
             return at_least is None
         case _:

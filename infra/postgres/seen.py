@@ -10,9 +10,11 @@ import orjson
 from domain.due import Due
 from domain.ids import CategoryId, MemberId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
+from domain.personal import LedgerSeen
 from domain.ports import Command, Needs, Recorded, Seen
 from domain.tasks import Priority, Status, Task
 from domain.workspaces import Member, Role, User, Workspace
+from infra.postgres.people import delivery_of, preferences_of, reminder_of
 
 Row = Mapping[str, Any]
 
@@ -39,7 +41,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         tree_rev=ws["tree_rev"] if ws else 0,
         recorded=_recorded(row.get("recorded")),
         label=_label(kind, row["label"], space) if row.get("label") and space else None,
-        task=tasks.get(needs.task) if needs.task else None,
+        task=_own_task(needs, tasks),
         tasks=tasks,
         descendants=None
         if row.get("excess")
@@ -66,6 +68,28 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         owner_count=row.get("owners") or 0,
         founded_count=row.get("founded") or 0,
         joined_count=row.get("joined") or 0,
+        ledger=_ledger(row),
+    )
+
+
+def _own_task(needs: Needs, tasks: Mapping[TaskId, Task]) -> Task | None:
+    if needs.task_of is not None:
+        return next(iter(tasks.values()), None)
+    return tasks.get(needs.task) if needs.task else None
+
+
+def _ledger(row: Row) -> LedgerSeen:
+    reminders = row.get("reminders") or ()
+    return LedgerSeen(
+        reminders=tuple(reminder_of(one["row"]) for one in reminders),
+        deliveries=tuple(delivery_of(one) for one in row.get("deliveries") or ()),
+        members=frozenset(
+            UserId(UUID(one["row"]["user_id"])) for one in reminders if one["is_member"]
+        ),
+        preferences={
+            UserId(UUID(one["row"]["user_id"])): preferences_of(one["row"], one["zone"])
+            for one in row.get("wishes") or ()
+        },
     )
 
 

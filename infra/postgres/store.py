@@ -38,12 +38,14 @@ class PostgresStore:
         """See `Store.flush`."""
         packed = argument(command, writes, self._new_id)
         try:
-            head: int = await self._writes.fetchval(FLUSH, packed)
+            rows = await self._writes.fetch(FLUSH, packed)
         except asyncpg.PostgresError as error:
             meaning = refusal(error)
             if meaning is None:
                 raise
             raise meaning from error
-        if writes.facts:
-            self._committed(writes.workspace, head)
-        return head
+        heads: dict[UUID, int] = {row["of_stream"]: row["at_head"] for row in rows}
+        if not writes.is_idle:
+            for stream, head in heads.items():
+                self._committed(stream, head)
+        return heads[writes.own or writes.workspace]

@@ -305,11 +305,11 @@ reminder = Table(
     Column("on_day", Text),
     Column("days_before", SmallInteger),
     Column("channels", ARRAY(Text), nullable=False),
-    Column("nag_every_s", Integer),
+    Column("nag_every", Text),
     Column("nag_times", SmallInteger),
     Column("is_default", Boolean, nullable=False),
     Column("created_at", INSTANT, nullable=False),
-    CheckConstraint("(nag_every_s IS NULL) = (nag_times IS NULL)", name="nag"),
+    CheckConstraint("(nag_every IS NULL) = (nag_times IS NULL)", name="nag"),
 )
 Index(None, reminder.c.task_id)
 Index(None, reminder.c.user_id)

@@ -7,7 +7,16 @@ from graphql import GraphQLObjectType, get_named_type, is_non_null_type, is_obje
 
 from carillon.graphql import build
 from infra.postgres.objects import KINDS
-from infra.postgres.tables import account, category, member, tag, task, workspace
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    notification,
+    reminder,
+    tag,
+    task,
+    workspace,
+)
 from resolvers.selection import attribute
 
 CORE = build()._schema
@@ -19,6 +28,8 @@ TABLES = {
     "Member": member,
     "Workspace": workspace,
     "Viewer": account,
+    "Reminder": reminder,
+    "Notification": notification,
 }
 # Made of other columns or of other rows, and never null for one of these reasons.
 MADE = {
@@ -30,9 +41,22 @@ MADE = {
     ("Workspace", "categories"): "an aggregate",
     ("Workspace", "tags"): "an aggregate",
     ("Viewer", "workspaces"): "an aggregate",
+    ("Viewer", "unread_notification_count"): "a count",
+    ("Task", "reminders"): "an aggregate",
+    ("Notification", "kind"): "the category in lower case",
 }
 # Put together elsewhere: the parts of a connection, and of a due.
-PARTS = {"TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo", "Due"}
+PARTS = {
+    "TaskConnection",
+    "TaskEdge",
+    "MemberConnection",
+    "MemberEdge",
+    "PageInfo",
+    "Due",
+    "ReminderOnDay",
+    "ReminderNag",
+    "NotificationPage",
+}
 
 
 def _reachable() -> Iterator[GraphQLObjectType]:

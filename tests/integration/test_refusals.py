@@ -13,6 +13,7 @@ from carillon.graphql import build
 from domain.access import Viewer
 from domain.ids import SessionId, UserId
 from domain.services.accounts import AccountService
+from domain.services.notifications import NotificationService
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -70,6 +71,8 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
     use = UseCases(
         accounts=cast("AccountService", None),
         labels=world.labels,
+        notifications=cast("NotificationService", None),
+        reminders=world.reminders,
         tasks=world.tasks,
         workspaces=world.workspaces,
     )

@@ -168,12 +168,12 @@ def upgrade() -> None:
         sa.Column("on_day", sa.Text(), nullable=True),
         sa.Column("days_before", sa.SmallInteger(), nullable=True),
         sa.Column("channels", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("nag_every_s", sa.Integer(), nullable=True),
+        sa.Column("nag_every", sa.Text(), nullable=True),
         sa.Column("nag_times", sa.SmallInteger(), nullable=True),
         sa.Column("is_default", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "(nag_every_s IS NULL) = (nag_times IS NULL)", name=op.f("reminder_nag_check")
+            "(nag_every IS NULL) = (nag_times IS NULL)", name=op.f("reminder_nag_check")
         ),
         sa.ForeignKeyConstraint(
             ["task_id"], ["task.id"], name=op.f("reminder_task_id_fkey"), ondelete="CASCADE"

@@ -21,8 +21,8 @@ BEGIN
 
     IF p ? 'reminders_new' THEN
         INSERT INTO reminder (id, task_id, user_id, at, before_due, on_day, days_before, channels,
-            nag_every_s, nag_times, is_default, created_at)
-        SELECT id, task_id, user_id, at, before_due, on_day, days_before, channels, nag_every_s,
+            nag_every, nag_times, is_default, created_at)
+        SELECT id, task_id, user_id, at, before_due, on_day, days_before, channels, nag_every,
             nag_times, is_default, created_at
         FROM jsonb_populate_recordset(NULL::reminder, p->'reminders_new');
     END IF;
