@@ -51,6 +51,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     serve = _process(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
     _data_dir(serve)
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
+    _workers(_command(commands, "worker", "Run one of the workers", None))
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
     _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
     _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
@@ -75,10 +76,11 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
     text: str,
-    run: Callable[[argparse.Namespace, float], int],
+    run: Callable[[argparse.Namespace, float], int] | None,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f"{text}.")
-    parser.set_defaults(run=run)
+    if run is not None:
+        parser.set_defaults(run=run)
     return parser
 
 
@@ -94,6 +96,12 @@ def _process(
     parser.add_argument("--host", help="address to listen on (CARILLON_HOST)")
     parser.add_argument("--port", type=int, help="TCP port to listen on (CARILLON_PORT)")
     return parser
+
+
+def _workers(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(title="workers", metavar="WORKER", required=True)
+    text = "Send reminders and notifications in time"
+    _data_dir(_process(kinds, "notifications", text, _notifications))
 
 
 def _data_dir(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +139,12 @@ def _relay(given: argparse.Namespace, since: float) -> int:
     from carillon.processes import RELAY  # noqa: PLC0415 - see _serve
 
     return _served(RELAY, given, since)
+
+
+def _notifications(given: argparse.Namespace, since: float) -> int:
+    from carillon.processes import NOTIFICATIONS  # noqa: PLC0415 - see _serve
+
+    return _served(NOTIFICATIONS, given, since)
 
 
 def _served(process: "Process", given: argparse.Namespace, since: float) -> int:

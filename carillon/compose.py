@@ -14,6 +14,7 @@ from carillon.api import Api, page
 from carillon.brokers import brokers_of
 from carillon.database import Database
 from carillon.graphql import build
+from carillon.notifying import notifying
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
@@ -153,7 +154,14 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
         )
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
-        store = PostgresStore(to.generic, to.writes, new_id=uuid7, committed=events.committed)
+        # With a sidecar there are workers of their own.
+        rang = None
+        if settings.dapr_url is None:
+            notifier = await stack.enter_async_context(notifying(settings, found, events.committed))
+            rang = notifier.wake
+        store = PostgresStore(
+            to.generic, to.writes, new_id=uuid7, committed=events.committed, rang=rang
+        )
         mutations = Mutations(store, clock)
         use = UseCases(
             accounts=AccountService(

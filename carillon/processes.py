@@ -3,9 +3,13 @@
 from typing import Final
 
 from carillon.compose import application
+from carillon.notifications import notifications
 from carillon.relay import relay
 from carillon.serve import Process
 from workers import routes
 
 API: Final = Process(name="API", port=routes.API.port, compose=application, path="/graphql")
+NOTIFICATIONS: Final = Process(
+    name="notifications worker", port=routes.NOTIFICATIONS.port, compose=notifications
+)
 RELAY: Final = Process(name="relay", port=routes.RELAY.port, compose=relay)

@@ -27,12 +27,13 @@ class ChannelName(StrEnum):
 
 
 class Category(StrEnum):
-    """What a delivery is about; a person chooses the channels of each."""
+    """What a delivery is about; a person chooses the channels of each, but of a test."""
 
     REMINDER = "REMINDER"
     ASSIGNMENT = "ASSIGNMENT"
     OVERDUE = "OVERDUE"
     DIGEST = "DIGEST"
+    TEST = "TEST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

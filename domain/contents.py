@@ -34,6 +34,8 @@ def content(subject: Subject, agenda: Agenda, to: Reader) -> Content | None:
     if delivery.category is Category.DIGEST:
         day = delivery.due_at.astimezone(to.zone).date()
         return wording.digest(agenda.due_today, agenda.late, day, to)
+    if delivery.category is Category.TEST:
+        return wording.test()
     if task is None:
         return None
     if delivery.category is Category.ASSIGNMENT:

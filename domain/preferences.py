@@ -23,6 +23,7 @@ _WEEK_S: Final = 7 * 24 * 60 * 60
 _ON_BY_DEFAULT: Final = frozenset(
     {
         *((Category.REMINDER, channel) for channel in ChannelName),
+        *((Category.TEST, channel) for channel in ChannelName),
         (Category.ASSIGNMENT, ChannelName.IN_APP),
         (Category.ASSIGNMENT, ChannelName.EMAIL),
         (Category.OVERDUE, ChannelName.IN_APP),

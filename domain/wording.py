@@ -48,6 +48,13 @@ def overdue(task: Task, to: Reader) -> Content:
     return _about("Overdue", task, _was_due(task, to), to)
 
 
+def test() -> Content:
+    """Returns what a test says."""
+    return Content(
+        title="A test of Carillon's notifications", lines=("They reach you by this channel.",)
+    )
+
+
 def digest(due_today: Sequence[Task], late: Sequence[Task], day: date, to: Reader) -> Content:
     """Returns the digest of a day, in the reader's zone."""
     parts = [

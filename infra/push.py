@@ -45,12 +45,14 @@ _TTL_S: Final = {
     Category.ASSIGNMENT: 7 * 24 * 3_600,
     Category.OVERDUE: 24 * 3_600,
     Category.DIGEST: 12 * 3_600,
+    Category.TEST: 3_600,
 }
 _URGENCY: Final = {
     Category.REMINDER: "high",
     Category.ASSIGNMENT: "normal",
     Category.OVERDUE: "normal",
     Category.DIGEST: "low",
+    Category.TEST: "high",
 }
 
 
