@@ -14,7 +14,7 @@ from carillon.api import Api, page
 from carillon.brokers import brokers_of
 from carillon.database import Database
 from carillon.graphql import build
-from carillon.notifying import notifying
+from carillon.notifying import notifying, outbound_of, push_key_of
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
@@ -24,6 +24,7 @@ from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
 from domain.services.notifications import NotificationService
+from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
@@ -44,6 +45,7 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from infra.postgres.store import PostgresStore
 from infra.postgres.tail import POLL_S, PostgresTail
+from infra.postgres.wishes import PostgresWishes
 from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
@@ -171,12 +173,18 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             notifications=NotificationService(
                 PostgresFeed(to.writes, new_id=uuid7, committed=events.committed), clock
             ),
+            preferences=PreferenceService(
+                PostgresWishes(to.writes, new_id=uuid7, committed=events.committed),
+                await stack.enter_async_context(outbound_of(settings)),
+                clock,
+                uuid7,
+            ),
             reminders=ReminderService(mutations, uuid7),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )
         lanes = ReadLanes(generic=to.generic, custom=to.custom)
-        reader = PostgresReader(lanes, PostgresLog(to.live), clock)
+        reader = PostgresReader(lanes, PostgresLog(to.live), clock, push_key_of(settings))
         persisted = PersistedQueries(_state(to))
         operations = Operations(build(), reader, use, persisted)
         authenticate = Authenticator(tokens, clock, poll.is_revoked).authenticate

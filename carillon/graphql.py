@@ -11,6 +11,7 @@ from resolvers.notifications import (
     NotificationQuery,
     NotificationSubscription,
 )
+from resolvers.preferences import PreferenceMutation, PreferenceQuery
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
@@ -19,13 +20,18 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type
-class Query(WorkspaceQuery, TaskQuery, ChangeQuery, NotificationQuery):
+class Query(WorkspaceQuery, TaskQuery, ChangeQuery, NotificationQuery, PreferenceQuery):
     pass
 
 
 @strawberry.type
 class Mutation(
-    AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation, NotificationMutation
+    AccountMutation,
+    WorkspaceMutation,
+    LabelMutation,
+    TaskMutation,
+    NotificationMutation,
+    PreferenceMutation,
 ):
     pass
 

@@ -75,6 +75,12 @@ def outbound_of(settings: Settings) -> Outbound:
     return Outbound(loopback=settings.push_loopback)
 
 
+def push_key_of(settings: Settings) -> str | None:
+    """Returns the key that browsers subscribe with, None where no push messages are sent."""
+    key = plain(settings.vapid_key)
+    return None if key is None else VapidKey(key).public
+
+
 async def _ways(stack: AsyncExitStack, settings: Settings, clock: SystemClock) -> Ways:
     smtp, key = plain(settings.smtp_url), plain(settings.vapid_key)
     mail = None if smtp is None else await stack.enter_async_context(Mail(mail_server(smtp)))

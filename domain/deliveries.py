@@ -70,6 +70,7 @@ class Reason(StrEnum):
     """Why a delivery was cancelled, or put off."""
 
     WITHDRAWN = "withdrawn"  # done, rescheduled, deleted, unshared; the only one that is undone
+    CHANGED = "preferences"  # its person wants it at another time, or not
     SNOOZED = "snoozed"  # another of its lineage was snoozed
     QUIET = "quiet hours"
     MUTED = "switched off"

@@ -7,12 +7,15 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
+from domain.changes import State
 from domain.channels import Category, ChannelName
 from domain.deliveries import Reason
 from domain.due import due
+from domain.durations import Duration, duration_text
 from domain.errors import invalid, over_limit
 from domain.lateness import KEEP_MAX, KEEP_MIN, LatePolicy
-from domain.reminders import REMINDERS_MAX, Wanted
+from domain.reminders import REMINDERS_MAX, Wanted, wanted_state
+from domain.tasks import clock_form
 
 # Nights and weekends are two; a week of shifts has one a day, and lunch.
 QUIET_MAX = 14
@@ -29,6 +32,10 @@ _ON_BY_DEFAULT: Final = frozenset(
         (Category.OVERDUE, ChannelName.IN_APP),
     }
 )
+
+
+# What people choose about; a test comes as it was asked for.
+CHOSEN: Final = (Category.REMINDER, Category.ASSIGNMENT, Category.OVERDUE, Category.DIGEST)
 
 
 class QuietPolicy(StrEnum):
@@ -149,17 +156,50 @@ def next_digest(preferences: Preferences, after: datetime) -> datetime:
         day += _DAY
 
 
+def preferences_state(preferences: Preferences) -> State:
+    """Returns the preferences as people see them: every category by every channel, too."""
+    choices = [
+        {
+            "category": category.value,
+            "channel": channel.value,
+            "is_on": is_on(preferences, category, channel),
+        }
+        for category in CHOSEN
+        for channel in ChannelName
+    ]
+    return {
+        "time_zone": preferences.zone,
+        "choices": choices,
+        "quiet_hours": [
+            {
+                # As ISO 8601 counts them: 1 is Monday.
+                "days": [day + 1 for day in sorted(one.days)],
+                "start": clock_form(one.start),
+                "end": clock_form(one.end),
+            }
+            for one in preferences.quiet
+        ],
+        "quiet_policy": preferences.quiet_policy.value,
+        "late_policy": preferences.late.when.value,
+        "late_keep": duration_text(Duration(span=preferences.late.keep)),
+        "digest_at": clock_form(preferences.digest_at),
+        "defaults": [wanted_state(one) for one in preferences.defaults],
+    }
+
+
 def require_sound(preferences: Preferences, *path: str) -> None:
     """Raises Refused for preferences by which something could never be sent."""
+    if any(category not in CHOSEN for category, _ in preferences.chosen):
+        raise invalid("This category always comes.", *path, "choices", "category")
     if len(preferences.quiet) > QUIET_MAX:
-        raise over_limit(f"Use at most {QUIET_MAX} quiet times.", *path, "quiet")
+        raise over_limit(f"Use at most {QUIET_MAX} quiet times.", *path, "quietHours")
     if any(not quiet.days <= frozenset(range(7)) or not quiet.days for quiet in preferences.quiet):
-        raise invalid("Name one or more days of the week.", *path, "quiet", "days")
+        raise invalid("Name one or more days of the week.", *path, "quietHours", "days")
     if _covers_the_week(preferences.quiet):
         message = "Leave some time of the week without quiet, or switch the channels off."
-        raise invalid(message, *path, "quiet")
+        raise invalid(message, *path, "quietHours")
     if not KEEP_MIN <= preferences.late.keep <= KEEP_MAX:
-        raise invalid("Choose a span from PT1H to P30D.", *path, "late", "keep")
+        raise invalid("Choose a span from PT1H to P30D.", *path, "lateKeep")
     if len(preferences.defaults) > REMINDERS_MAX:
         raise over_limit(f"Use at most {REMINDERS_MAX} reminders.", *path, "defaults")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
-from domain.changes import Change
+from domain.changes import Change, State
 from domain.filters import Where
 from domain.ids import DeliveryId, TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
@@ -85,6 +85,11 @@ class OneNotification:
     id: DeliveryId
 
 
+@dataclass(frozen=True, slots=True)
+class ThePreferences:
+    """How the viewer is told of things."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationsAfter:
     """A live stream of the viewer's feed: what follows `after`, or from now on."""
@@ -109,7 +114,7 @@ Row: TypeAlias = (
     TheViewer | OneWorkspace | OneTask | TaskPage | NotificationSlice | OneNotification | Present
 )
 # What a root field of a query may ask for; where it asks for None, the answer is null.
-Read: TypeAlias = Row | ChangeSlice
+Read: TypeAlias = Row | ChangeSlice | ThePreferences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,10 @@ class Reader(Protocol):
 
     async def has_reached(self, viewer: UserId, read: Row) -> bool:
         """Tells whether the read's `at_least` has come, or nothing is visible that it could."""
+        ...
+
+    async def preferences(self, viewer: UserId) -> State:
+        """Returns how a person is told of things, by attribute."""
         ...
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:

@@ -132,14 +132,20 @@ def rings_at(when: When, task_due: Due | None) -> datetime | None:
 
 def reminder_state(reminder: Reminder, at: datetime | None) -> State:
     """Returns a reminder as its changes show it; `at` is when it rings as its task stands."""
-    wanted = reminder.wanted
-    when, nag = wanted.when, wanted.nag
-    before = Duration(days=when.days, span=when.span) if isinstance(when, Before) else None
-    on_day = when if isinstance(when, OnDay) else None
     return {
         "id": str(reminder.id),
         "task_id": str(reminder.task_id),
         "at": instant_text(at),
+        **wanted_state(reminder.wanted),
+    }
+
+
+def wanted_state(wanted: Wanted) -> State:
+    """Returns what is wanted as people see it."""
+    when, nag = wanted.when, wanted.nag
+    before = Duration(days=when.days, span=when.span) if isinstance(when, Before) else None
+    on_day = when if isinstance(when, OnDay) else None
+    return {
         "before_due": None if before is None else duration_text(before),
         "on_day": None
         if on_day is None

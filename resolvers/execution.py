@@ -16,6 +16,7 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
 
 from domain.access import Viewer
+from domain.changes import State
 from domain.errors import OverLimit, Unauthenticated
 from domain.ids import UserId
 from domain.paging import Page
@@ -229,6 +230,12 @@ class Run:
         body = await present.read(user or self._reads.viewer, [read], self._work.pages)
         found: Mapping[str, object] | None = orjson.loads(body)["it"] if body else None
         return found
+
+    async def preferences(self) -> State:
+        """See `Context.preferences`."""
+        if self._reads.viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        return await self._reads.reader.preferences(self._reads.viewer)
 
     async def answer(self, key: str) -> Any:
         """Returns the finished answer of a planned root."""

@@ -1,6 +1,6 @@
 """Reminders and the feed: which rows a read means, and one use case for each mutation."""
 
-from collections.abc import Sequence as Many
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -9,6 +9,7 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
+from domain.channels import ChannelName
 from domain.durations import Duration
 from domain.errors import OverLimit, Problems, Unauthenticated, invalid
 from domain.ids import DeliveryId, ReminderId, TaskId, UserId
@@ -21,7 +22,7 @@ from resolvers.streams import SIGN_IN
 from schema import notifications as t
 from schema.context import RequestInfo
 from schema.planned import planned, streamed
-from schema.scalars import Sequence
+from schema.scalars import DateTime, Sequence
 
 T = TypeVar("T")
 
@@ -31,11 +32,11 @@ def _slice(after: Sequence | None = UNSET, first: int = 50) -> NotificationSlice
         raise invalid("Ask for 0 notifications or more.", "first")
     if first > SIZE_MAX:
         raise OverLimit(f"Ask for at most {SIZE_MAX} notifications a page; this asks for {first}.")
-    return NotificationSlice(after=_given(after), first=first)
+    return NotificationSlice(after=given_or_none(after), first=first)
 
 
 def _stream(after: Sequence | None = UNSET) -> NotificationsAfter:
-    return NotificationsAfter(after=_given(after))
+    return NotificationsAfter(after=given_or_none(after))
 
 
 def _one(notification: UUID) -> OneNotification:
@@ -103,7 +104,7 @@ class NotificationMutation:
     async def notification_read_all(
         self, info: RequestInfo, input: t.NotificationReadAllInput | None = UNSET
     ) -> Payload:
-        through = _given(input.through) if input else None
+        through = given_or_none(input.through) if input else None
         seq = await info.context.use.notifications.read_all(_viewer(info), through)
         values: Payload = {"seq": str(seq), "user_errors": []}
         return {f.key: values[f.attribute] for f in selected(info).fields if f.attribute in values}
@@ -116,7 +117,8 @@ class NotificationMutation:
         self, info: RequestInfo, id: strawberry.ID, input: t.NotificationSnoozeInput
     ) -> Payload:
         one = DeliveryId(wanted_id(id, "id"))
-        given = [when for when in (_given(input.until), _given(input.delay)) if when is not None]
+        both = (given_or_none(input.until), given_or_none(input.delay))
+        given = [when for when in both if when is not None]
         if len(given) != 1:
             raise invalid("Give exactly one of until and delay.", "input")
         who = command(info, input.client_mutation_id)
@@ -131,31 +133,44 @@ def wanted_reminder(given: t.ReminderAddInput | t.ReminderInput, *path: str) -> 
     Raises:
         Refused: INVALID; it says when in several ways, or in none.
     """
-    whens: Many[When] = [
-        *([] if not (at := _given(given.at)) else [At(instant=at)]),
-        *([] if not (span := _given(given.before_due)) else [_before(span)]),
-        *([] if not (day := _given(given.on_day)) else [_on_day(day)]),
+    return wanted_of(given.at, given.before_due, given.on_day, given.channels, given.nag, *path)
+
+
+def wanted_of(
+    at: DateTime | None,
+    before_due: Duration | None,
+    on_day: t.ReminderOnDayInput | None,
+    channels: Iterable[ChannelName],
+    nag: t.ReminderNagInput | None,
+    *path: str,
+) -> Wanted:
+    """Returns what the fields of an input ask for; UNSET and null are the same.
+
+    Raises:
+        Refused: INVALID; they say when in several ways, or in none.
+    """
+    whens: list[When] = [
+        *(At(instant=one) for one in (given_or_none(at),) if one),
+        *(Before(days=one.days, span=one.span) for one in (given_or_none(before_due),) if one),
+        *(_on_day(one) for one in (given_or_none(on_day),) if one),
     ]
     if len(whens) != 1:
         raise invalid("Give exactly one of at, beforeDue and onDay.", *path)
-    nag = _given(given.nag)
+    again = given_or_none(nag)
     return Wanted(
         when=whens[0],
-        channels=frozenset(given.channels),
-        nag=None if nag is None else Nag(every=_exact(nag.every), times=nag.times),
+        channels=frozenset(channels),
+        nag=None if again is None else Nag(every=_exact(again.every), times=again.times),
     )
 
 
-def _before(span: Duration) -> Before:
-    return Before(days=span.days, span=span.span)
-
-
 def _on_day(day: t.ReminderOnDayInput) -> OnDay:
-    return OnDay(at=day.time, days_before=_given(day.days_before) or 0)
+    return OnDay(at=day.time, days_before=given_or_none(day.days_before) or 0)
 
 
 def _exact(duration: Duration) -> timedelta:
-    return timedelta(days=duration.days) + duration.span
+    # More than a year is refused as such, and not as an overflow.
+    return timedelta(days=min(duration.days, 400)) + duration.span
 
 
 def _viewer(info: RequestInfo) -> UserId:
@@ -164,5 +179,6 @@ def _viewer(info: RequestInfo) -> UserId:
     return info.context.viewer.user
 
 
-def _given(value: T | None) -> T | None:
+def given_or_none(value: T | None) -> T | None:
+    """Returns what was given; absent and null are the same."""
     return None if value is UNSET else value

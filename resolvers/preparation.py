@@ -25,8 +25,8 @@ from resolvers.subjects import Changes
 
 # In place of the pages of other roots, which a statement of one root does not look at.
 _NO_PAGE = Page(size=0)
-# What the log answers, not the tables.
-LOG_PAGE = "ChangePage"
+# What is answered one by one: by the log, or from what a person has chosen.
+NO_ROWS = frozenset({"ChangePage", "NotificationPreferences"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def prepare(
         root.rows is not None or root.node.name.value == "__typename" for root in roots
     )
     of_tables = is_read and all(
-        root.selection is None or root.selection.kind != LOG_PAGE for root in roots
+        root.selection is None or root.selection.kind not in NO_ROWS for root in roots
     )
     return Preparation(
         roots=roots,

@@ -10,7 +10,7 @@ import orjson
 from domain.errors import Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import ChangeSlice, Reader, Row, TheViewer
+from domain.reading import ChangeSlice, Reader, Row, ThePreferences, TheViewer
 from resolvers.preparation import Asked, Root
 from resolvers.render import message_state, render
 from resolvers.streams import GONE, SIGN_IN
@@ -51,6 +51,9 @@ class RootReads:
                 raise asked.fault
             if isinstance(asked.read, ChangeSlice):
                 return await self._log_page(root, self.viewer, asked.read)
+            if isinstance(asked.read, ThePreferences) and root.selection is not None:
+                state = await self.reader.preferences(self.viewer)
+                return orjson.dumps(render(root.selection, state))
             return await self._rows(root, self.viewer, asked.read)
         except Invisible:
             if root.is_list:

@@ -7,12 +7,14 @@ from typing import Protocol, TypeAlias
 from strawberry.types import Info
 
 from domain.access import Viewer
+from domain.changes import State
 from domain.ids import UserId
 from domain.reading import Row
 from domain.selection import Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.notifications import NotificationService
+from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
@@ -25,6 +27,7 @@ class UseCases:
     accounts: AccountService
     labels: LabelService
     notifications: NotificationService
+    preferences: PreferenceService
     reminders: ReminderService
     tasks: TaskService
     workspaces: WorkspaceService
@@ -56,6 +59,10 @@ class Context(Protocol):
     @property
     def use(self) -> UseCases:
         """The use cases."""
+        ...
+
+    async def preferences(self) -> State:
+        """Returns how the viewer is told of things."""
         ...
 
     async def read(

@@ -109,6 +109,31 @@ class _Resolvers:
         head = str(max((int(n["seq"]) for n in mine), default=0))
         return {"nodes": page, "hasNextPage": more, "head": head}
 
+    def Query_notificationPreferences(self, _source: Any, _info: Any) -> Any:  # noqa: N802
+        self._require_viewer()
+        me = next(a for a in self.facts.accounts if a["id"] == self.facts.viewer)
+        on = {("ASSIGNMENT", "IN_APP"), ("ASSIGNMENT", "EMAIL"), ("OVERDUE", "IN_APP")}
+        return {
+            "timeZone": me["timeZone"],
+            "choices": [
+                {
+                    "category": category,
+                    "channel": channel,
+                    "isOn": category == "REMINDER" or (category, channel) in on,
+                }
+                for category in ("REMINDER", "ASSIGNMENT", "OVERDUE", "DIGEST")
+                for channel in ("IN_APP", "EMAIL", "PUSH")
+            ],
+            "quietHours": [],
+            "quietPolicy": "DELAY",
+            "latePolicy": "COLLAPSE",
+            "lateKeep": "PT24H",
+            "digestAt": "07:00",
+            "defaults": [],
+            "pushKey": None,
+            "pushSubscriptions": [],
+        }
+
     def Viewer_unreadNotificationCount(self, source: Row, _info: Any) -> Any:  # noqa: N802
         mine = (n for n in self.facts.notifications if n["user"] == source["id"])
         return sum(n["readAt"] is None for n in mine)

@@ -6,14 +6,17 @@ orders and cursors are there, never their values. It is built once per shape and
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 from sqlalchemy import and_, case, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from domain.changes import State
 from domain.ids import UserId
 from domain.messages import ResyncReason, ResyncRequired
 from domain.paging import Page
 from domain.ports import Clock
+from domain.preferences import preferences_state
 from domain.reading import (
     ChangeSlice,
     LogPage,
@@ -27,12 +30,14 @@ from domain.reading import (
     TheViewer,
 )
 from domain.selection import Selection
+from domain.tasks import instant_text
 from infra.postgres.building import Request, Statement, Values, json_object, text_of
 from infra.postgres.connections import LIVE
 from infra.postgres.lanes import Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.pages import page_shape
 from infra.postgres.roots import ROOTS
+from infra.postgres.wishes import PostgresWishes
 
 # Of one selection: a form with a dozen filters that may be there or not takes that many and more.
 SHAPES_MAX = 64
@@ -107,10 +112,15 @@ class ReadLanes:
 class PostgresReader:
     """Reads what domain.reading describes."""
 
-    def __init__(self, lanes: ReadLanes, log: PostgresLog, clock: Clock) -> None:
+    def __init__(
+        self, lanes: ReadLanes, log: PostgresLog, clock: Clock, push_key: str | None = None
+    ) -> None:
+        """Takes the key that browsers subscribe with, None where no push messages are sent."""
         self._lanes = lanes
         self._log = log
         self._clock = clock
+        self._push_key = push_key
+        self._wishes = PostgresWishes(lanes.generic, new_id=uuid4, committed=lambda _s, _n: None)
 
     def prepare(self, selection: Selection) -> PostgresRead:
         """See `Reader.prepare`."""
@@ -125,6 +135,21 @@ class PostgresReader:
         ident = read.workspace if isinstance(read, TaskPage) else read.id
         reached: bool = await self._lanes.generic.fetchval(sql, ident, viewer, read.at_least)
         return reached
+
+    async def preferences(self, viewer: UserId) -> State:
+        """See `Reader.preferences`."""
+        return {
+            **preferences_state(await self._wishes.preferences(viewer)),
+            "push_key": self._push_key,
+            "push_subscriptions": [
+                {
+                    "id": str(one.id),
+                    "endpoint": one.endpoint,
+                    "created_at": instant_text(one.created_at),
+                }
+                for one in await self._wishes.browsers(viewer)
+            ],
+        }
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
         """See `Reader.changes`."""

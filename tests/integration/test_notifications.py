@@ -2,27 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
-from pydantic import SecretStr
 
-from carillon.compose import application
-from carillon.database import Database
-from carillon.settings import Settings
 from domain.tasks import instant_text
 from infra.clock import SystemClock
 from infra.ids import uuid7
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.ledger import Addresses, PostgresLedger
-from infra.wire import Wire
-from tests.api import Person
-from tests.live import port_of, served
+from tests.api import Person, Served
 from workers.notifications import Notifier
 from workers.providers import Providers
 from workers.sending import Sending, Ways
@@ -57,28 +48,6 @@ subscription ($after: Sequence) {
 DUE = {"date": "2027-03-01", "time": "12:00", "timeZone": "Europe/Paris"}
 
 
-@dataclass
-class Api:
-    """The composed API, and people who use it."""
-
-    url: str
-    http: httpx.AsyncClient
-    ada: Person
-
-
-@pytest.fixture
-async def api(database_url: str) -> AsyncIterator[Api]:
-    async with AsyncExitStack() as stack:
-        settings = Settings(database_url=SecretStr(database_url), token_secret=SecretStr("x" * 32))
-        found = Database(url=database_url, direct_url=database_url)
-        app = await stack.enter_async_context(application(settings, found))
-        server = await stack.enter_async_context(served(app, ws=Wire, http="httptools"))
-        http = await stack.enter_async_context(httpx.AsyncClient())
-        url = f"http://127.0.0.1:{port_of(server)}"
-        yield Api(url, http, await Person.sign_up(url, http))
-        await app.stop()
-
-
 @pytest.fixture
 async def worker(database_url: str) -> AsyncIterator[Notifier]:
     clock = SystemClock()
@@ -106,7 +75,7 @@ async def add(person: Person, task: str, **given: object) -> dict[str, Any]:
     return payload
 
 
-async def test_a_reminder_is_added_shown_and_taken_back(api: Api) -> None:
+async def test_a_reminder_is_added_shown_and_taken_back(api: Served) -> None:
     task = await api.ada.create("Buy milk", due=DUE)
     nag = {"every": "PT90M", "times": 2}
     made = await add(api.ada, task["id"], beforeDue="P1DT30M", nag=nag)
@@ -139,7 +108,7 @@ async def test_a_reminder_is_added_shown_and_taken_back(api: Api) -> None:
     assert again["userErrors"] == [{"code": "NOT_FOUND", "field": ["id"]}]
 
 
-async def test_what_is_wrong_with_a_reminder_is_told(api: Api) -> None:
+async def test_what_is_wrong_with_a_reminder_is_told(api: Served) -> None:
     task = await api.ada.create("Buy milk", due=DUE)
 
     for given in ({}, {"at": soon(60), "beforeDue": "PT0S"}, {"at": soon(-60)}):
@@ -151,7 +120,7 @@ async def test_what_is_wrong_with_a_reminder_is_told(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_it_rings_in_the_feed_at_its_instant_and_is_read(api: Api) -> None:
+async def test_it_rings_in_the_feed_at_its_instant_and_is_read(api: Served) -> None:
     task = await api.ada.create("Buy milk")
     at = datetime.now(UTC) + timedelta(seconds=1.5)
     async with api.ada.socket() as socket:
@@ -192,7 +161,7 @@ async def test_it_rings_in_the_feed_at_its_instant_and_is_read(api: Api) -> None
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_reader_that_comes_back_hears_what_it_missed_and_nothing_twice(api: Api) -> None:
+async def test_a_reader_that_comes_back_hears_what_it_missed_and_nothing_twice(api: Served) -> None:
     task = await api.ada.create("Buy milk")
     for _ in range(3):
         await add(api.ada, task["id"], at=soon(0.3))
@@ -214,7 +183,7 @@ async def test_a_reader_that_comes_back_hears_what_it_missed_and_nothing_twice(a
 
 
 @pytest.mark.usefixtures("worker")
-async def test_the_feed_is_read_archived_and_marked_as_a_whole(api: Api) -> None:
+async def test_the_feed_is_read_archived_and_marked_as_a_whole(api: Served) -> None:
     task = await api.ada.create("Buy milk")
     for _ in range(3):
         await add(api.ada, task["id"], at=soon(0.2))
@@ -244,7 +213,7 @@ async def test_the_feed_is_read_archived_and_marked_as_a_whole(api: Api) -> None
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_snoozed_reminder_comes_back(api: Api) -> None:
+async def test_a_snoozed_reminder_comes_back(api: Served) -> None:
     task = await api.ada.create("Buy milk")
     async with api.ada.socket() as socket:
         messages = socket.follow(api.ada.workspace, "0", FOLLOW)
@@ -267,7 +236,7 @@ async def test_a_snoozed_reminder_comes_back(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_nobody_sees_or_touches_the_feed_of_another(api: Api) -> None:
+async def test_nobody_sees_or_touches_the_feed_of_another(api: Served) -> None:
     task = await api.ada.create("Buy milk")
     await add(api.ada, task["id"], at=soon(0.2))
     nodes: list[Any] = []
@@ -290,7 +259,7 @@ async def test_nobody_sees_or_touches_the_feed_of_another(api: Api) -> None:
     assert codes == ["UNAUTHENTICATED"]
 
 
-async def test_each_viewer_of_a_change_sees_their_own_reminders(api: Api) -> None:
+async def test_each_viewer_of_a_change_sees_their_own_reminders(api: Served) -> None:
     bob = await Person.sign_up(api.url, api.http)
     await api.ada.ask(
         """mutation ($w: ID!, $email: String!) {

@@ -14,6 +14,7 @@ from domain.access import Viewer
 from domain.ids import SessionId, UserId
 from domain.services.accounts import AccountService
 from domain.services.notifications import NotificationService
+from domain.services.preferences import PreferenceService
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -72,6 +73,7 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
         accounts=cast("AccountService", None),
         labels=world.labels,
         notifications=cast("NotificationService", None),
+        preferences=cast("PreferenceService", None),
         reminders=world.reminders,
         tasks=world.tasks,
         workspaces=world.workspaces,

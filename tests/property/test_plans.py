@@ -428,7 +428,7 @@ async def test_so_has_a_page_of_the_log(world: World) -> None:
     world.documents.without = frozenset(
         {
             *(f"Query.{name}" for name in ("viewer", "workspace", "task", "tasks")),
-            *("Query.notifications", "Task.reminders"),
+            *("Query.notifications", "Query.notificationPreferences", "Task.reminders"),
             *("Task.subtasks", "Task.parent", "User.email"),
         }
     )
