@@ -18,9 +18,11 @@ from infra.mail import Mail, mail_server
 from infra.outbound import Outbound
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.ledger import Addresses, PostgresLedger
+from infra.postgres.notices import PostgresNotices
 from infra.push import WebPush
 from infra.unsubscribe import UnsubscribeLinks
 from infra.vapid import Vapid, VapidKey
+from workers.notices import NoticeMaker
 from workers.notifications import Notifier
 from workers.providers import Providers
 from workers.sending import Sending, Ways
@@ -49,7 +51,9 @@ async def notifying(
         )
         ways = await _ways(stack, settings, clock)
         notifier = Notifier(ledger, Sending(ways, Providers(clock), clock), clock)
-        async with running(notifier.run()):
+        notices = PostgresNotices(lanes, new_id=uuid7, committed=committed)
+        maker = NoticeMaker(notices, notifier.wake, clock)
+        async with running(notifier.run(), maker.run()):
             try:
                 yield notifier
             finally:

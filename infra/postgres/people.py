@@ -16,7 +16,7 @@ from domain.durations import Duration, duration_text, parse
 from domain.ids import DeliveryId, ReminderId, TaskId, UserId, WorkspaceId
 from domain.lateness import LatePolicy, WhenLate
 from domain.notifications import Notification
-from domain.preferences import Preferences, Quiet, QuietPolicy
+from domain.preferences import Preferences, Quiet, QuietPolicy, is_on
 from domain.reminders import At, Before, Nag, OnDay, Reminder, Wanted, When
 from domain.tasks import instant_text
 
@@ -176,6 +176,9 @@ def preferences_row(user: UserId, preferences: Preferences) -> dict[str, object]
         "late": preferences.late.when.value,
         "late_keep_s": int(preferences.late.keep.total_seconds()),
         "digest_at": preferences.digest_at.isoformat(),
+        "wants_digest": any(
+            is_on(preferences, Category.DIGEST, channel) for channel in ChannelName
+        ),
         "defaults": orjson.dumps([_wanted_row(one) for one in preferences.defaults]).decode(),
     }
 

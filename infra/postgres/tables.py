@@ -400,6 +400,13 @@ preference = Table(
     Column("late_keep_s", Integer, nullable=False),
     Column("digest_at", Text, nullable=False),
     Column("defaults", Text, nullable=False),
+    # Told by `chosen`: by it those who want a digest are found.
+    Column("wants_digest", Boolean, nullable=False),
+)
+Index(
+    "preference_digest_idx",
+    preference.c.user_id,
+    postgresql_where=text("wants_digest"),
 )
 
 # Browsers that take push messages.

@@ -23,13 +23,13 @@ WHERE a.id = $1"""
 _LOCK = "SELECT id FROM account WHERE id = $1 FOR NO KEY UPDATE"
 _PUT = """
 INSERT INTO preference (
-    user_id, chosen, quiet, quiet_policy, late, late_keep_s, digest_at, defaults)
-SELECT user_id, chosen, quiet, quiet_policy, late, late_keep_s, digest_at, defaults
+    user_id, chosen, quiet, quiet_policy, late, late_keep_s, digest_at, defaults, wants_digest)
+SELECT user_id, chosen, quiet, quiet_policy, late, late_keep_s, digest_at, defaults, wants_digest
 FROM jsonb_populate_record(NULL::preference, $1::jsonb)
 ON CONFLICT (user_id) DO UPDATE SET chosen = excluded.chosen, quiet = excluded.quiet,
     quiet_policy = excluded.quiet_policy, late = excluded.late,
     late_keep_s = excluded.late_keep_s, digest_at = excluded.digest_at,
-    defaults = excluded.defaults"""
+    defaults = excluded.defaults, wants_digest = excluded.wants_digest"""
 _HOLD = "SELECT hold_streams_1(ARRAY[$1::uuid])"
 _DIGESTS = """
 SELECT to_json(d) AS row FROM delivery d

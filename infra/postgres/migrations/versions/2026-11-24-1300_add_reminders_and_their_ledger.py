@@ -52,10 +52,18 @@ def upgrade() -> None:
         sa.Column("late_keep_s", sa.Integer(), nullable=False),
         sa.Column("digest_at", sa.Text(), nullable=False),
         sa.Column("defaults", sa.Text(), nullable=False),
+        sa.Column("wants_digest", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["account.id"], name=op.f("preference_user_id_fkey"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("user_id", name=op.f("preference_pkey")),
+    )
+    op.create_index(
+        "preference_digest_idx",
+        "preference",
+        ["user_id"],
+        unique=False,
+        postgresql_where=sa.text("wants_digest"),
     )
     op.create_table(
         "push_subscription",
