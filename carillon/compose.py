@@ -14,7 +14,14 @@ from carillon.api import Api, page
 from carillon.brokers import brokers_of
 from carillon.database import Database
 from carillon.graphql import build
-from carillon.notifying import notifying, outbound_of, push_key_of
+from carillon.notifying import (
+    notifying,
+    outbound_of,
+    push_key_of,
+    unsubscribe_of,
+    verification_of,
+)
+from carillon.pages import Pages
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
@@ -28,6 +35,7 @@ from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 from infra.clock import SystemClock
 from infra.dapr.sidecar import Sidecar
@@ -45,6 +53,7 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from infra.postgres.store import PostgresStore
 from infra.postgres.tail import POLL_S, PostgresTail
+from infra.postgres.trials import PostgresTrials
 from infra.postgres.wishes import PostgresWishes
 from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
@@ -181,6 +190,9 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             ),
             reminders=ReminderService(mutations, uuid7),
             tasks=TaskService(mutations, uuid7),
+            verification=VerificationService(
+                PostgresTrials(to.writes), clock, is_on=settings.email_verification
+            ),
             workspaces=WorkspaceService(mutations, uuid7),
         )
         lanes = ReadLanes(generic=to.generic, custom=to.custom)
@@ -207,6 +219,12 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             sockets=_websocket(settings, sockets, authenticate, operations),
             ready=check,
             metrics=telemetry.metrics,
+            pages=Pages(
+                unsubscribe_of(settings),
+                verification_of(settings),
+                use.preferences,
+                use.verification,
+            ),
         )
         await stack.enter_async_context(running(*events.works(), poll.run(sockets)))
         try:

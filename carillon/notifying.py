@@ -15,12 +15,12 @@ from domain.ids import TaskId, UserId
 from infra.clock import SystemClock
 from infra.ids import uuid7
 from infra.mail import Mail, mail_server
+from infra.mail_links import UnsubscribeLinks, VerificationLinks
 from infra.outbound import Outbound
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.ledger import Addresses, PostgresLedger
 from infra.postgres.notices import PostgresNotices
 from infra.push import WebPush
-from infra.unsubscribe import UnsubscribeLinks
 from infra.vapid import Vapid, VapidKey
 from workers.notices import NoticeMaker
 from workers.notifications import Notifier
@@ -62,8 +62,8 @@ async def notifying(
 
 def addresses(settings: Settings) -> Addresses:
     """Returns how people are addressed; links need to know where we are served."""
-    url, key = settings.public_url, plain(settings.token_secret) or ""
-    links = None if url is None else UnsubscribeLinks(key.encode(), url)
+    url = settings.public_url
+    links = None if url is None else unsubscribe_of(settings)
 
     def task(task: TaskId) -> str | None:
         return None if url is None else f"{url}/tasks/{task}"
@@ -71,7 +71,24 @@ def addresses(settings: Settings) -> Addresses:
     def unsubscribe(user: UserId, category: Category) -> str | None:
         return None if links is None else links.link(user, category)
 
-    return Addresses(link=task, unsubscribe=unsubscribe, verified_only=settings.email_verification)
+    def verify(user: UserId, email: str) -> str | None:
+        return None if url is None else verification_of(settings).link(user, email)
+
+    return Addresses(
+        verify=verify, link=task, unsubscribe=unsubscribe, verified_only=settings.email_verification
+    )
+
+
+def verification_of(settings: Settings) -> VerificationLinks:
+    """Returns what makes and reads the links that show whose a mailbox is."""
+    key = plain(settings.token_secret) or ""
+    return VerificationLinks(key.encode(), settings.public_url or "", SystemClock())
+
+
+def unsubscribe_of(settings: Settings) -> UnsubscribeLinks:
+    """Returns what makes and reads the links by which mails of a kind end."""
+    key = plain(settings.token_secret) or ""
+    return UnsubscribeLinks(key.encode(), settings.public_url or "")
 
 
 def outbound_of(settings: Settings) -> Outbound:

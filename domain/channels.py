@@ -27,13 +27,14 @@ class ChannelName(StrEnum):
 
 
 class Category(StrEnum):
-    """What a delivery is about; a person chooses the channels of each, but of a test."""
+    """What a delivery is about; a person chooses the channels of those that are `CHOSEN`."""
 
     REMINDER = "REMINDER"
     ASSIGNMENT = "ASSIGNMENT"
     OVERDUE = "OVERDUE"
     DIGEST = "DIGEST"
     TEST = "TEST"
+    VERIFICATION = "VERIFICATION"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

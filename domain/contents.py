@@ -13,11 +13,15 @@ from domain.wording import Reader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A delivery with what it is about; `by` is the name of who assigned the task."""
+    """A delivery with what it is about.
+
+    `by` is the name of who assigned the task, `url` where a mailbox is shown to be one's own.
+    """
 
     delivery: Delivery
     task: Task | None
     by: str = ""
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,8 @@ def content(subject: Subject, agenda: Agenda, to: Reader) -> Content | None:
     if delivery.category is Category.DIGEST:
         day = delivery.due_at.astimezone(to.zone).date()
         return wording.digest(agenda.due_today, agenda.late, day, to)
+    if delivery.category is Category.VERIFICATION:
+        return wording.verification(subject.url)
     if delivery.category is Category.TEST:
         return wording.test()
     if task is None:

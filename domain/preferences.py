@@ -27,6 +27,7 @@ _ON_BY_DEFAULT: Final = frozenset(
     {
         *((Category.REMINDER, channel) for channel in ChannelName),
         *((Category.TEST, channel) for channel in ChannelName),
+        (Category.VERIFICATION, ChannelName.EMAIL),
         (Category.ASSIGNMENT, ChannelName.IN_APP),
         (Category.ASSIGNMENT, ChannelName.EMAIL),
         (Category.OVERDUE, ChannelName.IN_APP),
@@ -34,7 +35,7 @@ _ON_BY_DEFAULT: Final = frozenset(
 )
 
 
-# What people choose about; a test comes as it was asked for.
+# What people choose about; a test or a verification comes as it was asked for.
 CHOSEN: Final = (Category.REMINDER, Category.ASSIGNMENT, Category.OVERDUE, Category.DIGEST)
 
 
@@ -110,7 +111,7 @@ def placed(
     """
     if not is_on(preferences, category, channel):
         return Never(Reason.MUTED)
-    if channel is ChannelName.IN_APP:
+    if channel is ChannelName.IN_APP or category not in CHOSEN:
         return Now()
     until = quiet_until(preferences, at)
     if until is None:

@@ -48,6 +48,18 @@ def overdue(task: Task, to: Reader) -> Content:
     return _about("Overdue", task, _was_due(task, to), to)
 
 
+def verification(url: str | None) -> Content:
+    """Returns what asks a person to show that a mailbox is theirs."""
+    return Content(
+        title="Is this your address?",
+        lines=(
+            "Somebody, hopefully you, gave this address to Carillon.",
+            "Follow the link to get your notifications here. If it was not you, do nothing.",
+        ),
+        url=url,
+    )
+
+
 def test() -> Content:
     """Returns what a test says."""
     return Content(

@@ -46,6 +46,7 @@ _TTL_S: Final = {
     Category.OVERDUE: 24 * 3_600,
     Category.DIGEST: 12 * 3_600,
     Category.TEST: 3_600,
+    Category.VERIFICATION: 3_600,
 }
 _URGENCY: Final = {
     Category.REMINDER: "high",
@@ -53,6 +54,7 @@ _URGENCY: Final = {
     Category.OVERDUE: "normal",
     Category.DIGEST: "low",
     Category.TEST: "high",
+    Category.VERIFICATION: "normal",
 }
 
 

@@ -17,6 +17,7 @@ from domain.services.notifications import NotificationService
 from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 
 
@@ -30,6 +31,7 @@ class UseCases:
     preferences: PreferenceService
     reminders: ReminderService
     tasks: TaskService
+    verification: VerificationService
     workspaces: WorkspaceService
 
 

@@ -134,6 +134,9 @@ class _Resolvers:
             "pushSubscriptions": [],
         }
 
+    def Viewer_isEmailVerified(self, _source: Row, _info: Any) -> Any:  # noqa: N802
+        return False
+
     def Viewer_unreadNotificationCount(self, source: Row, _info: Any) -> Any:  # noqa: N802
         mine = (n for n in self.facts.notifications if n["user"] == source["id"])
         return sum(n["readAt"] is None for n in mine)

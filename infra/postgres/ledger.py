@@ -129,12 +129,14 @@ _Transaction: TypeAlias = Callable[[Statements], Awaitable[tuple[Result, Parts]]
 class Addresses:
     """How people are addressed.
 
-    `unsubscribe` makes a mail's one-click address, None where nobody has said where we are served;
+    `unsubscribe` makes a mail's one-click address, `verify` the one that shows whose a mailbox is;
+    None where nobody has said where we are served;
     `verified_only` keeps mail from addresses whose owner has not shown to have them.
     """
 
     link: Callable[[TaskId], str | None]
     unsubscribe: Callable[[UserId, Category], str | None]
+    verify: Callable[[UserId, str], str | None] = lambda _user, _email: None
     verified_only: bool = False
 
 
@@ -195,6 +197,9 @@ class PostgresLedger:
         begun = delivery_of(subject["row"])
         to = Reader(zone=ZoneInfo(person["zone"]), link=self._addresses.link)
         about = _subject(subject)
+        if begun.category is Category.VERIFICATION:
+            url = self._addresses.verify(begun.recipient, person["email"])
+            about = replace(about, url=url)
         told = content(about, await self._agenda(begun, to.zone), to)
         others = [_subject(one) for one in _json(found["sum"]) or ()]
         reached = frozenset(SubscriptionId(UUID(one)) for one in subject["row"]["reached"])
@@ -320,6 +325,8 @@ class PostgresLedger:
         if row.channel is ChannelName.PUSH:
             found = (_browser(one) for one in browsers or ())
             return tuple(one for one in found if one.id not in reached)
+        if row.category is Category.VERIFICATION:
+            return (Mailbox(address=person["email"], name=person["name"]),)
         if self._addresses.verified_only and not person["is_verified"]:
             return ()
         link = self._addresses.unsubscribe(row.recipient, row.category)

@@ -233,6 +233,10 @@ def _seq(_statement: Statement, source: Source, _field: Field) -> ColumnElement[
     return cast(source.rows.c.seq, Text)
 
 
+def _is_verified(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return source.rows.c.email_verified_at.is_not(None)
+
+
 def _unread(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
     rows = notification.alias()
     return (
@@ -288,5 +292,6 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         **_columns("id", "name", "email", "time_zone"),
         "workspaces": _own_workspaces,
         "unread_notification_count": _unread,
+        "is_email_verified": _is_verified,
     },
 }

@@ -1,4 +1,4 @@
-"""What operators ask of the ledger. Implements workers.trials.Deliveries."""
+"""Single deliveries that are asked for: tests, verifications. Implements Deliveries, Mailboxes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +17,9 @@ from infra.postgres.personal import ledger_parts, persons
 
 _ONE = "SELECT to_json(d) FROM delivery d WHERE id = $1"
 _IS_THERE = "SELECT EXISTS (SELECT FROM account WHERE id = $1)"
+_VERIFIED = """
+UPDATE account SET email_verified_at = coalesce(email_verified_at, $3)
+WHERE id = $1 AND email = $2 RETURNING true"""
 _WRITE = "SELECT persons_1($1::jsonb)"
 
 
@@ -31,11 +34,13 @@ class PostgresTrials:
         found = await self._lanes.fetchval(_ONE, id)
         return None if found is None else delivery_of(orjson.loads(found))
 
-    async def add(self, user: UserId, channel: ChannelName, at: datetime) -> Delivery | None:
+    async def add(
+        self, user: UserId, channel: ChannelName, at: datetime, category: Category = Category.TEST
+    ) -> Delivery | None:
         """See `Deliveries.add`."""
         if not await self._lanes.fetchval(_IS_THERE, user):
             return None
-        row = first(Category.TEST, UUID(int=0), None, (user, channel), at)
+        row = first(category, UUID(int=0), None, (user, channel), at)
         if await self.find(row.id) is not None:
             return row
         text = instant_text(at) or ""
@@ -47,3 +52,7 @@ class PostgresTrials:
         }
         await self._lanes.fetchval(_WRITE, orjson.dumps(argument).decode())
         return row
+
+    async def verified(self, user: UserId, email: str, at: datetime) -> bool:
+        """See `Mailboxes.verified`."""
+        return bool(await self._lanes.fetchval(_VERIFIED, user, email, at))

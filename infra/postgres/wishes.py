@@ -73,8 +73,9 @@ class PostgresWishes:
         """See `Wishes.choose`; a digest that waits is made anew by the new wishes."""
         head = None
         async with self._lanes.transaction() as statements:
+            if await statements.fetchval(_LOCK, user) is None:
+                raise LookupError(user)
             await statements.fetchval(_HOLD, user)
-            await statements.fetchval(_LOCK, user)
             old = await _preferences(statements, user)
             new = change(old)
             await statements.fetchval(_PUT, orjson.dumps(preferences_row(user, new)).decode())

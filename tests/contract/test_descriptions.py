@@ -44,6 +44,7 @@ MADE = {
     ("Workspace", "tags"): "an aggregate",
     ("Viewer", "workspaces"): "an aggregate",
     ("Viewer", "unread_notification_count"): "a count",
+    ("Viewer", "is_email_verified"): "of a column that may be null",
     ("Task", "reminders"): "an aggregate",
     ("Notification", "kind"): "the category in lower case",
 }

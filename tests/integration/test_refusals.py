@@ -15,6 +15,7 @@ from domain.ids import SessionId, UserId
 from domain.services.accounts import AccountService
 from domain.services.notifications import NotificationService
 from domain.services.preferences import PreferenceService
+from domain.services.verification import VerificationService
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -76,6 +77,7 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
         preferences=cast("PreferenceService", None),
         reminders=world.reminders,
         tasks=world.tasks,
+        verification=cast("VerificationService", None),
         workspaces=world.workspaces,
     )
     async with Lanes(database_url, LaneOptions(size=2)) as lanes:

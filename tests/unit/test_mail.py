@@ -18,7 +18,7 @@ from domain.errors import Unauthenticated
 from domain.ids import DeliveryId, UserId
 from infra.mail import Envelope, Unmailable, envelope, mail_server
 from infra.mail_body import letter, one_line
-from infra.unsubscribe import AUDIENCE, UnsubscribeLinks
+from infra.mail_links import AUDIENCE, UnsubscribeLinks
 
 SENDER = "bells@carillon.example"
 LINK = f"https://carillon.example/unsubscribe?token={'a' * 250}"
