@@ -50,10 +50,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     serve = _process(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
     _data_dir(serve)
+    worker = _process(commands, "worker", "Do what needs nobody to ask for it", _worker)
+    worker.add_argument("worker", choices=["notifications", "recurrence"], help="which one")
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
-    _workers(_command(commands, "worker", "Run one of the workers", None))
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
     _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
+    _data_dir(_command(commands, "cleanup", "Remove what is past its time, now", _cleanup))
     _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
@@ -76,11 +78,10 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
     text: str,
-    run: Callable[[argparse.Namespace, float], int] | None,
+    run: Callable[[argparse.Namespace, float], int],
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f"{text}.")
-    if run is not None:
-        parser.set_defaults(run=run)
+    parser.set_defaults(run=run)
     return parser
 
 
@@ -96,12 +97,6 @@ def _process(
     parser.add_argument("--host", help="address to listen on (CARILLON_HOST)")
     parser.add_argument("--port", type=int, help="TCP port to listen on (CARILLON_PORT)")
     return parser
-
-
-def _workers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(title="workers", metavar="WORKER", required=True)
-    text = "Send reminders and notifications in time"
-    _data_dir(_process(kinds, "notifications", text, _notifications))
 
 
 def _data_dir(parser: argparse.ArgumentParser) -> None:
@@ -135,16 +130,17 @@ def _serve(given: argparse.Namespace, since: float) -> int:
     return _served(API, given, since)
 
 
+def _worker(given: argparse.Namespace, since: float) -> int:
+    from carillon.processes import NOTIFICATIONS, RECURRENCE  # noqa: PLC0415 - see _serve
+
+    workers = {"notifications": NOTIFICATIONS, "recurrence": RECURRENCE}
+    return _served(workers[given.worker], given, since)
+
+
 def _relay(given: argparse.Namespace, since: float) -> int:
     from carillon.processes import RELAY  # noqa: PLC0415 - see _serve
 
     return _served(RELAY, given, since)
-
-
-def _notifications(given: argparse.Namespace, since: float) -> int:
-    from carillon.processes import NOTIFICATIONS  # noqa: PLC0415 - see _serve
-
-    return _served(NOTIFICATIONS, given, since)
 
 
 def _served(process: "Process", given: argparse.Namespace, since: float) -> int:
@@ -171,6 +167,12 @@ def _doctor(given: argparse.Namespace, _since: float) -> int:
     from carillon import doctor  # noqa: PLC0415 - see _serve
 
     return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
+
+
+def _cleanup(given: argparse.Namespace, _since: float) -> int:
+    from carillon import cleanup  # noqa: PLC0415 - see _serve
+
+    return _telling(lambda: asyncio.run(cleanup.command(_settings_of(given))))
 
 
 def _redrive(given: argparse.Namespace, _since: float) -> int:

@@ -27,8 +27,8 @@ NOT_BUILT = """The playground is not built. With Node.js installed:
 The API itself works: send GraphQL by POST to this address.
 """
 
-# Its `send` is the server's own coroutine function, which ours may drive by hand.
-Endpoint: TypeAlias = Callable[[Scope, Receive, Any], Awaitable[None]]
+# Its `receive` and `send` are the server's own coroutine functions, which ours drive by hand.
+Endpoint: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 # Tells why requests cannot be served now, None when they can.
 Ready: TypeAlias = Callable[[], Awaitable[str | None]]
 
@@ -93,7 +93,7 @@ class Api:
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers a browser's GET of /graphql with the playground, or says how to build it."""
     index = PLAYGROUND / "index.html"
-    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept, Origin"}
     response: Response
     if index.is_file():
         response = FileResponse(index, headers=headers)

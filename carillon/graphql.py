@@ -12,6 +12,7 @@ from resolvers.notifications import (
     NotificationSubscription,
 )
 from resolvers.preferences import PreferenceMutation, PreferenceQuery
+from resolvers.series import SeriesQuery
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
@@ -20,7 +21,9 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type
-class Query(WorkspaceQuery, TaskQuery, ChangeQuery, NotificationQuery, PreferenceQuery):
+class Query(
+    WorkspaceQuery, TaskQuery, SeriesQuery, ChangeQuery, NotificationQuery, PreferenceQuery
+):
     pass
 
 

@@ -94,12 +94,12 @@ def batch(lines: BinaryIO, answers: BinaryIO) -> int:
         if len(line) > LINE_MAX_BYTES:
             while line and not line.endswith(b"\n"):
                 line = lines.readline(LINE_MAX_BYTES)
-            answer = _error(None, f"Write lines of at most {LINE_MAX_BYTES} bytes.")
+            said = _error(None, f"Write lines of at most {LINE_MAX_BYTES} bytes.")
         elif line.isspace():
             continue
         else:
-            answer = _answer(line)
-        answers.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+            said = _answer(line)
+        answers.write(orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE))
         answers.flush()
     return 0
 
@@ -112,10 +112,19 @@ def _answer(line: bytes) -> dict[str, object]:
     if not isinstance(asked, dict):
         return _error(None, 'Write an object, such as {"id": 1, "cron": "@daily", ...}.')
     try:
-        return {"id": asked.get("id"), "occurrences": _shown(_series(asked), asked)}
+        return {"id": asked.get("id"), **answer(asked)}
     except Refused as refused:
         text = "; ".join(f"{'.'.join(it.path)}: {it.message}" for it in refused.problems)
         return _error(asked.get("id"), text)
+
+
+def answer(asked: Mapping[str, Any]) -> dict[str, object]:
+    """Returns the occurrences that a request asks for.
+
+    Raises:
+        Refused: INVALID; it cannot be read, or the rule is refused.
+    """
+    return {"occurrences": _shown(_series(asked), asked)}
 
 
 def _error(id: object, text: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from carillon.brokers import brokers_of
 from carillon.database import database
+from carillon.recurrence import consumer as recurrence
 from carillon.secrets import soon_with_secrets
 from carillon.settings import Settings
 from domain.inbox import Inbox, Parked
@@ -30,9 +31,10 @@ BODY_MAX_CHARS = 80
 Consumers: TypeAlias = Callable[[Inbox], Mapping[str, Consumer]]
 
 
-def consumers(_inbox: Inbox) -> Mapping[str, Consumer]:
-    """Returns what applies changes; so far only the relay reads the log, which parks nothing."""
-    return {}
+def consumers(inbox: Inbox) -> Mapping[str, Consumer]:
+    """Returns what applies changes."""
+    found = (recurrence(inbox),)
+    return {one.name: one for one in found}
 
 
 async def listed(settings: Settings) -> int:

@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.reading import ANSWER_MAX_BYTES
 from infra.postgres.data_folder import made
 from infra.postgres.url import address
 
@@ -107,12 +108,15 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Web origins besides our own whose pages may use the API, comma-separated, as"
-        " `https://tasks.example`. Pages of other origins are refused.",
+        " `https://tasks.example`: they get the headers of CORS, and need no cookies, for a token"
+        " goes into `Authorization`. Pages of other origins are refused with 403, by HTTP and by"
+        " websocket; programs send no `Origin`. Our own is what `Host` says, or a trusted proxy's"
+        " `X-Forwarded-Host`.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses or networks whose X-Forwarded-For is believed, comma-separated;"
-        " sign-in attempts are counted by client address.",
+        description="Addresses or networks whose `X-Forwarded-For`, `-Proto` and `-Host` are"
+        " believed, comma-separated; sign-in attempts are counted by client address.",
     )
     shutdown_grace_seconds: int = Field(
         default=10,
@@ -121,15 +125,31 @@ class Settings(BaseSettings):
         description="Seconds that requests in flight get to finish after SIGTERM.",
     )
     body_max_bytes: int = Field(
-        default=524_288,
+        default=1_572_864,
         ge=1_024,
         description="Bytes of the largest request body or websocket message. A task's longest"
-        " description takes 400 kB.",
+        " description takes 400 kB, and 1.2 MB from a client that escapes all but ASCII.",
+    )
+    answer_max_bytes: int = Field(
+        default=ANSWER_MAX_BYTES,
+        ge=1_048_576,
+        description="Bytes of the longest answer; a longer one is LIMIT_EXCEEDED, and not made to"
+        " its end. Few clients need more: a page of 200 tasks takes some 200 kB. The database makes"
+        " a dozen answers at a time, each in some three times its size.",
+    )
+    connections_max: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open TCP connections of this process, live ones among them; one more is closed"
+        " at once (metric `carillon_http_cut_off`). Unset: 2,000 more than `CARILLON_SOCKETS_MAX`."
+        " At most what the limit of open files leaves.",
     )
     sockets_max: int = Field(
         default=10_000,
         ge=1,
-        description="Open live connections of this process, at about 22 kB each.",
+        description="Open live connections of this process, at about 22 kB each. A tenth of them is"
+        " for those without a token, and one address has no more than that before it signs in:"
+        " set `CARILLON_TRUSTED_PROXIES`, or all clients behind a proxy share its address.",
     )
     sockets_per_user_max: int = Field(
         default=100, ge=1, description="Open live connections of one person to this process."
@@ -165,6 +185,35 @@ class Settings(BaseSettings):
     push_loopback: bool = Field(
         default=False,
         description="Whether push endpoints on this machine are called: for development and tests.",
+    )
+    keep_trash_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days a deleted task can be restored; then it is purged. A month covers a"
+        " holiday.",
+    )
+    keep_log_days: int = Field(
+        default=365,
+        ge=1,
+        le=36_500,
+        description="Days the log reaches back, for the audit trail and for clients that were away:"
+        " one that was away longer reads everything again. What a consumer has not had stays.",
+    )
+    keep_idempotency_keys_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days in which a mutation that is sent again answers with what it did. Clients"
+        " that were offline repeat late; answers are read from the log, so not above"
+        " `CARILLON_KEEP_LOG_DAYS`.",
+    )
+    keep_sessions_days: int = Field(
+        default=7,
+        # An access token lives for a day at most, and must be known as revoked until then.
+        ge=2,
+        le=36_500,
+        description="Days an ended session stays, to be looked into; its tokens are refused.",
     )
 
     dapr_url: str | None = Field(
@@ -289,6 +338,8 @@ class Settings(BaseSettings):
             )
         if self.secret_store is not None and self.dapr_url is None:
             raise ValueError("CARILLON_SECRET_STORE needs CARILLON_DAPR_URL")
+        if self.keep_idempotency_keys_days > self.keep_log_days:
+            raise ValueError("CARILLON_KEEP_IDEMPOTENCY_KEYS_DAYS is more than _KEEP_LOG_DAYS")
         return self
 
     def with_secrets(self, found: Mapping[str, str]) -> "Settings":

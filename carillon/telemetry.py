@@ -28,9 +28,11 @@ def configure(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(capture=True)
-    # Alembic tells each step at INFO, uvicorn its banner, httpx each call: our own events say it.
-    for name in ("alembic", "uvicorn.error", "uvicorn.asgi", "httpx", "aiokafka"):
+    # Alembic tells each step at INFO, uvicorn its banner: our own events say the same.
+    for name in ("alembic", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+    # Ten lines a second while a broker is away; `kafka.tail_lost` says it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def measure() -> None:

@@ -94,6 +94,7 @@ class Part:
         return None if place is None else Path(place).parent
 
 
+DPKG_STATUS = "/var/lib/dpkg/status"
 SERVERS_PATH = "/usr/sbin:/usr/local/sbin"
 TOOLS = {
     "apt-get": "to be installed, or Debian's apt-get, which fetches it",
@@ -140,19 +141,24 @@ def _fetch_kafka(folder: Path) -> None:
 
 def _fetch_pgbouncer(folder: Path) -> None:
     """Unpacks Debian's package, and those of libraries that are missing; nobody's rights needed."""
-    install = ("apt-get", "--simulate", "--no-install-recommends", "install", "pgbouncer")
-    libraries = re.findall(r"^Inst (lib\S+) \(", _run(folder, *install), re.MULTILINE)
-    packages, root = folder / "packages", folder / "root"
-    packages.mkdir()
-    _run(packages, "apt-get", "download", "pgbouncer", *libraries)
+    lists, packages, root = folder / "lists", folder / "packages", folder / "root"
+    for made in (lists / "lists/partial", lists / "archives/partial", packages):
+        made.mkdir(parents=True)
+    # Lists of its own: a fresh machine has none, and old ones name packages that are gone.
+    places = {"State": lists, "Cache": lists, "State::status": DPKG_STATUS}
+    apt = ("apt-get", *(f"--option=Dir::{name}={place}" for name, place in places.items()))
+    _run(folder, *apt, "update")
+    simulated = _run(folder, *apt, "--simulate", "--no-install-recommends", "install", "pgbouncer")
+    libraries = re.findall(r"^Inst (lib\S+) \(", simulated, re.MULTILINE)
+    _run(packages, *apt, "download", "pgbouncer", *libraries)
     for package in packages.iterdir():
         _run(folder, "dpkg", "--extract", str(package), str(root))
     (root / "usr/sbin/pgbouncer").rename(folder / "pgbouncer")
     (folder / "lib").mkdir()
     for library in root.glob("**/lib/**/*.so.*"):
         library.rename(folder / "lib" / library.name)
-    shutil.rmtree(packages)
-    shutil.rmtree(root)
+    for made in (lists, packages, root):
+        shutil.rmtree(made)
 
 
 def _run(folder: Path, *command: str) -> str:
@@ -190,7 +196,7 @@ PGBOUNCER = Part(
     keyed_by=(SYSTEM,) if SYSTEM.exists() else (),
     build_tools=("apt-get", "dpkg"),
     installed="pgbouncer",
-    duration="some seconds",
+    duration="half a minute",
     make=_fetch_pgbouncer,
 )
 # What the distributed profile is made of.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cluster.parts import PGBOUNCER, PartMissing
 from cluster.processes import Program, StartFailed, free_ports
+from infra.postgres.data_folder import pid_file
 from infra.postgres.system_user import system_user
 
 # Where Debian and its kin keep each release's programs.
@@ -80,17 +81,21 @@ class Postgres:
         )
 
     async def start(self) -> None:
-        """Returns once it listens.
+        """Returns once it lets people in.
 
         Raises:
             StartFailed: with its last words.
         """
         await asyncio.to_thread(self._create)
-        await self._program.start(lambda: _listens(self.port), within=START_MAX_S)
+        await self._program.start(self._is_ready, within=START_MAX_S)
 
     async def stop(self) -> None:
         """Ends it."""
         await self._program.stop(within=STOP_MAX_S)
+
+    async def _is_ready(self) -> bool:
+        # As pg_ctl does: it listens before it lets anybody in.
+        return pid_file(self._folder / "cluster")[7:8] == ["ready"]
 
     def _create(self) -> None:
         password = self._folder / "password"

@@ -21,14 +21,17 @@ from domain.outbox import Topic
 from infra.postgres.data_folder import EmbeddedError
 from infra.postgres.embedded import embedded_postgres
 from infra.postgres.migrate import upgrade
-from workers.routes import API, DEAD_LETTERS, RELAY
+from workers.routes import API, DEAD_LETTERS, RECURRENCE, RELAY
 
 FOLDER: Final = Path(".cluster")
 # What the Kubernetes overlays ask of the broker.
 PARTITIONS: Final = 12
 # Each API replica holds 22 connections, each worker 8, each sidecar with a state store 4.
 CONNECTIONS_MAX: Final = "200"
-WANTED: Final = (Wanted.of(API, 1), Wanted.of(API, 2), Wanted.of(RELAY))
+WANTED: Final = (
+    *(Wanted.of(API, 1), Wanted.of(API, 2)),
+    *(Wanted.of(RELAY), Wanted.of(RECURRENCE)),
+)
 
 
 def up(folder: Path) -> int:

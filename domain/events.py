@@ -10,6 +10,9 @@ from domain.changes import Change
 # this version would misunderstand the next one.
 VERSION: Final = 1
 
+# Of a task that left the trash for good: nothing of it is left, so its state is null.
+PURGED: Final = "task.purged"
+
 KINDS: Final = frozenset(
     {
         "workspace.created",
@@ -39,6 +42,12 @@ KINDS: Final = frozenset(
         "notification.created",
         "notification.read",
         "notification.archived",
+        PURGED,
+        "series.created",
+        "series.updated",
+        "series.paused",
+        "series.resumed",
+        "series.ended",
     }
 )
 

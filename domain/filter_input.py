@@ -148,6 +148,7 @@ FIELDS: Final[Mapping[str, _Field | Mapping[str, _Field]]] = {
     "completedAt": _instant_fields("completed_at"),
     "search": _Compare("search", Operator.FOUND, _search),
     "isOverdue": _Flag(All((_OPEN, Comparison("due_instant", Operator.PASSED)))),
+    "isRecurring": _Flag(Not(Comparison("series_id", Operator.ABSENT))),
     "isDeleted": _Flag(_IS_DELETED),
 }
 

@@ -89,6 +89,7 @@ ATTRIBUTES: Final[Mapping[str, Callable[[Task], object]]] = {
     "updated_at": attrgetter("updated_at"),
     "completed_at": attrgetter("completed_at"),
     "deleted_at": attrgetter("deleted_at"),
+    "series_id": attrgetter("series_id"),
 }
 
 

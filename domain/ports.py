@@ -9,9 +9,10 @@ from uuid import UUID
 from domain.accounts import Account, Session
 from domain.changes import Change, Fact, State
 from domain.errors import Problem
-from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
+from domain.ids import CategoryId, SeriesId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
 from domain.personal import NOTHING, LedgerSeen, LedgerWrites
+from domain.series import LedgerSlot, Series
 from domain.tasks import Task
 from domain.workspaces import Member, Role, User, Workspace
 
@@ -30,10 +31,11 @@ class Command:
 
     `key` is the idempotency key; `arguments` the SHA-256 of the canonical arguments, by which a
     repeat is told from a reuse; `field` the mutation's public name. `problems` are what is wrong
-    with the arguments already: told together with what the decision finds.
+    with the arguments already: told together with what the decision finds. Without an actor it is
+    the service's own: no membership is asked for.
     """
 
-    actor: UserId
+    actor: UserId | None
     field: str
     key: str | None
     arguments: bytes
@@ -50,9 +52,10 @@ class Needs:
     to the trash together with it; `height` for how many levels lie below it. `name` asks for the
     label of that kind with that sort key, and how many of the kind there are, `owners` how many
     the workspace has. `leaving` says that the actor will be no member any more, `leaving_of` asks
-    what would still ring there for who leaves. `task_of` names
-    what stands for its task: a reminder, or a delivery, whose whole lineage is read then. `wishes`
-    are those whose preferences are read.
+    what would still ring there for who leaves. `task_of` names what stands for its task: a
+    reminder, or a delivery, whose whole lineage is read then. `wishes` are those whose
+    preferences are read. `series` asks for
+    what the next turn of these needs, `occurrences` for all of theirs that are open.
     """
 
     workspace: WorkspaceId | None = None
@@ -75,6 +78,39 @@ class Needs:
     leaving_of: UserId | None = None
     wishes: tuple[UserId, ...] = ()
     task_of: tuple[Literal["reminder", "delivery"], UUID] | None = None
+    series: tuple[SeriesId, ...] = ()
+    occurrences: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """The occurrence that the latest one followed, its slot's instant, and the latter's origin."""
+
+    task: TaskId
+    instant: datetime
+    origin: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSeries:
+    """What a look found of one series.
+
+    `current` is its latest occurrence, `below` its subtasks, each after its parent; `followed` is
+    there where the one before that had to be closed first. `open` are its other
+    occurrences that are open, where they were asked for or are about to be replaced. `skipped` are
+    slots to come that somebody skipped, `withdrawn` the occurrences that may come again by their
+    slot and origin, each with its subtasks, or empty where it is gone. `parent` is the version of
+    the template's parent, None where that is not live.
+    """
+
+    series: Series
+    current: Task | None
+    below: tuple[Task, ...]
+    followed: Followed | None
+    open: tuple[Task, ...]
+    skipped: frozenset[str]
+    withdrawn: Mapping[tuple[str, UUID], tuple[Task, ...]]
+    parent: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +137,14 @@ class Seen:
     in the trash whose position a live task has by now, each with the next position above it.
     `labels` holds the asked and all that the tasks show, by id; `users` likewise, members only
     in `members`. `founded_count` are the actor's workspaces where none was asked for,
-    `joined_count` those of others that the invitee is in. `ledger` is what rings for the tasks.
+    `joined_count` those of others that the invitee is in. `actor` is None for the service itself.
+    `series` holds those that were asked for; it is None where their subtasks are more than one
+    commit takes. `ledger` is what rings for the tasks.
     """
 
     workspace: Workspace | None
     role: Role
-    actor: User
+    actor: User | None
     actor_zone: str
     head: int
     roles_rev: int
@@ -132,6 +170,7 @@ class Seen:
     founded_count: int
     joined_count: int
     ledger: LedgerSeen
+    series: Mapping[SeriesId, SeenSeries] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +190,8 @@ class Writes:
     """What one flush writes, and what it checks first.
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
-    `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged.
+    `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged,
+    `series_seen` the `rev` of series.
     `subject` is what the idempotency record points to: the thing that the mutation answers. Its
     state is in the log, or `unchanged` holds it: what a mutation without facts answers. `own` says
     whose stream the answer's seq is of, where it is not the workspace's.
@@ -160,7 +200,7 @@ class Writes:
     workspace: WorkspaceId
     subject: UUID
     at: datetime
-    actor: User
+    actor: User | None
     facts: tuple[Fact, ...] = ()
     unchanged: State | None = None
     roles_rev: int | None = None
@@ -181,6 +221,11 @@ class Writes:
     label_gone: Label | None = None
     tasks_new: tuple[Task, ...] = ()
     tasks: tuple[Task, ...] = ()
+    series_seen: Mapping[SeriesId, int] = field(default_factory=dict)
+    series_new: tuple[Series, ...] = ()
+    series: tuple[Series, ...] = ()
+    slots_new: tuple[LedgerSlot, ...] = ()
+    slots: tuple[LedgerSlot, ...] = ()
     ledger: LedgerWrites = NOTHING
     own: UserId | None = None
 

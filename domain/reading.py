@@ -10,12 +10,15 @@ from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from domain.changes import Change, State
+from domain.errors import OverLimit
 from domain.filters import Where
-from domain.ids import DeliveryId, TaskId, UserId, WorkspaceId
+from domain.ids import DeliveryId, SeriesId, TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
 
+# A page of 200 tasks takes some 200 kB; with the longest descriptions it would take 80 MB.
+ANSWER_MAX_BYTES = 8_388_608
 # The one order of each connection that lies in another object.
 SUBTASK_ORDER: Final = (Order(POSITION),)
 MEMBER_ORDER: Final = (Order(Key(name="JOINED_AT", attribute="created_at", kind=datetime)),)
@@ -39,6 +42,14 @@ class OneTask:
     """A task, in the trash or not, once its workspace's stream has reached `at_least`."""
 
     id: TaskId
+    at_least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneSeries:
+    """A series, over or not, once its workspace's stream has reached `at_least`."""
+
+    id: SeriesId
     at_least: int | None = None
 
 
@@ -111,7 +122,14 @@ class Present:
 
 # What the database answers as it stands, in one statement for any number of them.
 Row: TypeAlias = (
-    TheViewer | OneWorkspace | OneTask | TaskPage | NotificationSlice | OneNotification | Present
+    TheViewer
+    | OneWorkspace
+    | OneTask
+    | OneSeries
+    | TaskPage
+    | NotificationSlice
+    | OneNotification
+    | Present
 )
 # What a root field of a query may ask for; where it asks for None, the answer is null.
 Read: TypeAlias = Row | ChangeSlice | ThePreferences
@@ -125,6 +143,11 @@ class LogPage:
     head: int
     has_next: bool
     resync: ResyncRequired | None
+
+
+def too_large(most: int) -> OverLimit:
+    """Returns the refusal of an answer of more than so many bytes."""
+    return OverLimit(f"The answer has more than {most} bytes: ask for smaller pages, or less text.")
 
 
 class PreparedRead(Protocol):
@@ -142,6 +165,9 @@ class PreparedRead(Protocol):
             viewer: who asks; None where every read is `Present`.
             reads: one for each field of the prepared selection that has a selection of its own.
             pages: those of the nested connections, by the index in their `Field.page`.
+
+        Raises:
+            OverLimit: the answer would be longer than one may be; see `too_large`.
         """
         ...
 

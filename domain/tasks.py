@@ -8,7 +8,7 @@ from typing import Final
 from domain.changes import Fact, State
 from domain.due import Due
 from domain.errors import Code, Problem, Refused, conflict
-from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
+from domain.ids import CategoryId, SeriesId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Label, label_state
 from domain.text import sort_key
 from domain.workspaces import User
@@ -46,7 +46,10 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One task; `version` grows with every change of its own fields, tags and position."""
+    """One task; `version` grows with every change of its own fields, tags and position.
+
+    An occurrence has the series that it belongs to and the text of its slot there.
+    """
 
     id: TaskId
     workspace_id: WorkspaceId
@@ -65,6 +68,13 @@ class Task:
     updated_at: datetime
     completed_at: datetime | None
     deleted_at: datetime | None
+    series_id: SeriesId | None = None
+    slot: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still something to do, and it is not in the trash."""
+        return self.deleted_at is None and self.status in (Status.OPEN, Status.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +100,7 @@ OWN: Final = (
     "position",
     "completed_at",
     "deleted_at",
+    "occurrence",
 )
 
 
@@ -146,6 +157,10 @@ def task_state(task: Task, display: Display) -> State:
         "updated_at": instant_text(task.updated_at),
         "completed_at": instant_text(task.completed_at),
         "deleted_at": instant_text(task.deleted_at),
+        "series": None if task.series_id is None else {"id": str(task.series_id)},
+        "occurrence": None
+        if task.series_id is None
+        else {"series_id": str(task.series_id), "slot": task.slot},
     }
 
 

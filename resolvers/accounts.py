@@ -7,7 +7,7 @@ from domain.errors import Unauthenticated
 from domain.reading import TheViewer
 from domain.services.sessions import SignedIn
 from domain.tasks import instant_text
-from resolvers.payloads import Payload, mutation
+from resolvers.payloads import Payload, carried_out, mutation
 from resolvers.selection import selected
 from resolvers.streams import SIGN_IN
 from schema import accounts as t
@@ -78,9 +78,10 @@ async def _session(info: RequestInfo, signed_in: SignedIn) -> Payload:
     for field in selected(info).fields:
         if field.attribute == "viewer" and field.selection is not None:
             # Whoever sent the request, the answer is for the one who has just come in.
-            answer[field.key] = await info.context.read(
-                TheViewer(), field.selection, user=signed_in.user
-            )
+            with carried_out():
+                answer[field.key] = await info.context.read(
+                    TheViewer(), field.selection, user=signed_in.user
+                )
         elif field.attribute in values:
             answer[field.key] = values[field.attribute]
     return answer

@@ -1,10 +1,8 @@
 """Reminders and the feed: which rows a read means, and one use case for each mutation."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
-from uuid import UUID
 
 import strawberry
 from strawberry import UNSET
@@ -16,6 +14,7 @@ from domain.ids import DeliveryId, ReminderId, TaskId, UserId
 from domain.paging import SIZE_MAX
 from domain.reading import NotificationsAfter, NotificationSlice, OneNotification
 from domain.reminders import At, Before, Nag, OnDay, Wanted, When
+from domain.services.mutations import Outcome
 from resolvers.payloads import Payload, command, done, mutation, new_id, wanted_id
 from resolvers.selection import selected
 from resolvers.streams import SIGN_IN
@@ -37,10 +36,6 @@ def _slice(after: Sequence | None = UNSET, first: int = 50) -> NotificationSlice
 
 def _stream(after: Sequence | None = UNSET) -> NotificationsAfter:
     return NotificationsAfter(after=given_or_none(after))
-
-
-def _one(notification: UUID) -> OneNotification:
-    return OneNotification(id=DeliveryId(notification))
 
 
 @strawberry.type
@@ -89,16 +84,12 @@ class NotificationMutation:
     @mutation(t.NotificationReadPayload, "Marks a notification as read.")
     async def notification_read(self, info: RequestInfo, id: strawberry.ID) -> Payload:
         user, one = _viewer(info), DeliveryId(wanted_id(id, "id"))
-        return await done(
-            info, "notification", await info.context.use.notifications.read(user, one), _one
-        )
+        return await _entry(info, await info.context.use.notifications.read(user, one))
 
     @mutation(t.NotificationArchivePayload, "Puts a notification away, read or not.")
     async def notification_archive(self, info: RequestInfo, id: strawberry.ID) -> Payload:
         user, one = _viewer(info), DeliveryId(wanted_id(id, "id"))
-        return await done(
-            info, "notification", await info.context.use.notifications.archive(user, one), _one
-        )
+        return await _entry(info, await info.context.use.notifications.archive(user, one))
 
     @mutation(t.NotificationReadAllPayload, "Marks all as read, or those up to a seq.")
     async def notification_read_all(
@@ -123,8 +114,24 @@ class NotificationMutation:
             raise invalid("Give exactly one of until and delay.", "input")
         who = command(info, input.client_mutation_id)
         outcome = await info.context.use.reminders.snooze(who, one, given[0])
-        # Its state is the delivery's; the answer is the entry of the feed, as it is.
-        return await done(info, "notification", replace(outcome, state={}), _one)
+        return await _entry(info, outcome, input.client_mutation_id)
+
+
+async def _entry(info: RequestInfo, outcome: Outcome, key: str | None = None) -> Payload:
+    """Returns the payload with the entry of the feed as it is; null where it is not there."""
+    entry = OneNotification(id=DeliveryId(outcome.subject))
+    values: Payload = {
+        "seq": str(outcome.seq),
+        "client_mutation_id": given_or_none(key),
+        "user_errors": [],
+    }
+    answer: Payload = {}
+    for field in selected(info).fields:
+        if field.attribute == "notification" and field.selection is not None:
+            answer[field.key] = await info.context.read(entry, field.selection)
+        elif field.attribute in values:
+            answer[field.key] = values[field.attribute]
+    return answer
 
 
 def wanted_reminder(given: t.ReminderAddInput | t.ReminderInput, *path: str) -> Wanted:

@@ -31,6 +31,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def cost(self) -> int:
+        """What one message may cost; see `resolvers.cost`."""
+        ...
+
+    @property
     def group(self) -> Hashable:
         """Streams of one workspace with equal groups render equal bytes for the same message."""
         ...
@@ -40,7 +45,8 @@ class Stream(Protocol):
 
         Empty where the message is nothing to this stream's readers.
 
-        OSError and Unavailable mean "ask again"; other exceptions end the stream.
+        OSError and Unavailable mean "ask again"; other exceptions end the stream, OverLimit with
+        its own words.
         """
         ...
 

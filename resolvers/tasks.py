@@ -21,6 +21,7 @@ from domain.services.mutations import Outcome
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.notifications import wanted_reminder
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from resolvers.series import recurrence_draft
 from schema import tasks as t
 from schema.context import RequestInfo
 from schema.filters import TaskFilter, TaskOrder
@@ -34,10 +35,6 @@ _known: dict[bytes, Where] = {}
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-def _one(task: UUID) -> OneTask:
-    return OneTask(id=TaskId(task))
 
 
 def _task(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneTask:
@@ -121,7 +118,7 @@ class TaskMutation:
         reminders = _reminders(input, problems)
         who = command(info, input.client_mutation_id, problems)
         outcome = await info.context.use.tasks.create(who, workspace, new, draft, reminders)
-        return await done(info, "task", outcome, _one)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
     async def task_update(
@@ -132,7 +129,7 @@ class TaskMutation:
         patch = _patch(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
         outcome = await info.context.use.tasks.update(who, task, patch, _version(input))
-        return await done(info, "task", outcome, _one)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
     async def task_complete(
@@ -190,7 +187,7 @@ async def _carried_out(
     """Does what needs nothing but the task and the version that the caller has seen."""
     who = command(info, given.client_mutation_id)
     outcome = await carry_out(who, TaskId(wanted_id(id, "id")), _version(given))
-    return await done(info, "task", outcome, _one)
+    return await done(info, "task", outcome)
 
 
 def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:
@@ -247,6 +244,7 @@ def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:
         assignee=ids.one(UserId, _or_keep(given.assignee_id), "assigneeId"),
         parent=ids.one(TaskId, _or_keep(given.parent_id), "parentId"),
         place=ids.place(given.position) if given.position else KEEP,
+        recurrence=recurrence_draft(given.recurrence) if given.recurrence else KEEP,
     )
 
 

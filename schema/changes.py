@@ -9,6 +9,7 @@ import strawberry
 from schema.labels import Category, Tag
 from schema.notifications import NotificationMessage
 from schema.scalars import DateTime, Sequence
+from schema.series import Series
 from schema.tasks import Task
 from schema.workspaces import Member, User
 
@@ -21,7 +22,8 @@ class ChangeMessage:
 @strawberry.type(
     description="One row of the log. `kind` is dotted: task.created, task.completed, tag.updated,"
     " member.removed ... The subject's field holds the state after the change, with the display"
-    " fields of what it refers to; deeper selections show the present. `fields` names what changed."
+    " fields of what it refers to; deeper selections show the present of what it names, and leave"
+    " the rest as it was. `fields` names what changed."
     " A renamed tag is one change of the tag. A member's change has the Member's id as subjectId."
 )
 class Change(ChangeMessage):
@@ -37,6 +39,7 @@ class Change(ChangeMessage):
     category: Category | None
     tag: Tag | None
     member: Member | None
+    series: Series | None
 
 
 @strawberry.type(description="All up to `seq` has been sent; what follows is live.")

@@ -110,4 +110,7 @@ class TaskFilter:
     is_overdue: bool | None = strawberry.field(
         default=UNSET, description="OPEN or IN_PROGRESS, and `instant` has passed."
     )
+    is_recurring: bool | None = strawberry.field(
+        default=UNSET, description="It is an occurrence of a series."
+    )
     is_deleted: bool | None = UNSET

@@ -14,6 +14,7 @@ from schema.notifications import Reminder, ReminderInput
 from schema.paging import PageInfo, nested
 from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
+from schema.series import Occurrence, RecurrenceInput, Series
 from schema.workspaces import User
 
 TaskStatus = strawberry.enum(Status, name="TaskStatus", description="Where a task stands.")
@@ -62,6 +63,8 @@ class Task:
     completed_at: DateTime | None
     deleted_at: DateTime | None
     reminders: list[Reminder] = strawberry.field(description="The viewer's own.")
+    series: Series | None = strawberry.field(description="What it recurs by.")
+    occurrence: Occurrence | None = strawberry.field(description="Which one of the series it is.")
 
 
 @strawberry.type
@@ -114,6 +117,11 @@ class TaskCreateInput:
     position: PositionInput | None = UNSET
     reminders: list[ReminderInput] | None = strawberry.field(
         default=UNSET, description="Absent: the viewer's default set."
+    )
+    recurrence: RecurrenceInput | None = strawberry.field(
+        default=UNSET,
+        description="The task becomes the first occurrence of a series, and is due at the first"
+        " slot, on or after the recurrence's start.",
     )
     client_mutation_id: str | None = UNSET
 

@@ -38,6 +38,7 @@ class Facts:
     categories: Sequence[Row]
     tags: Sequence[Row]
     tasks: list[Task]
+    series: Sequence[Row] = ()
     changes: list[Change] = field(default_factory=list)
     reminders: Sequence[Row] = ()
     notifications: Sequence[Row] = ()
@@ -167,6 +168,11 @@ class _Resolvers:
             return None
         return self._task(task)
 
+    def Query_series(self, _source: Any, _info: Any, id: str, **_rest: Any) -> Any:  # noqa: N802
+        self._require_viewer()
+        found = self._series(parse_uuid(id))
+        return found if found and self._visible(str(found["workspaceId"])) else None
+
     def Query_tasks(self, _source: Any, _info: Any, workspaceId: str, **given: Any) -> Any:  # noqa: N802, N803
         wanted = given.get("filter") or {}
         _require_good_ids(wanted)
@@ -257,6 +263,12 @@ class _Resolvers:
     def Task_parent(self, source: Row, _info: Any) -> Any:  # noqa: N802
         return next((self._task(t) for t in self.facts.tasks if t.id == source["parent"]), None)
 
+    def Task_series(self, source: Row, _info: Any) -> Any:  # noqa: N802
+        return self._series(source["series"])
+
+    def _series(self, id: UUID | None) -> Any:
+        return next((one for one in self.facts.series if one["id"] == id), None)
+
     def Task_assignee(self, source: Row, _info: Any) -> Any:  # noqa: N802
         return self._user(source["assignee"], source["workspaceId"])
 
@@ -287,6 +299,8 @@ class _Resolvers:
             "updatedAt": instant_text(task.updated_at),
             "completedAt": instant_text(task.completed_at),
             "deletedAt": instant_text(task.deleted_at),
+            "series": task.series_id,
+            "occurrence": task.series_id and {"seriesId": task.series_id, "slot": task.slot},
         }
 
     def _change(self, change: Change) -> Row:
@@ -306,6 +320,7 @@ class _Resolvers:
             "category": None,
             "tag": None,
             "member": None,
+            "series": None,
         }
 
     # --- lists -----------------------------------------------------------------------------------
@@ -373,6 +388,7 @@ class _Resolvers:
             "isOverdue": lambda: (
                 (overdue and task.status in (Status.OPEN, Status.IN_PROGRESS)) == value
             ),
+            "isRecurring": lambda: (task.series_id is not None) == value,
             "search": lambda: task.id in self.facts.searches[value],
             "tags": lambda: _tags_hold(value, task),
         }

@@ -27,11 +27,11 @@ WORKSPACE = WorkspaceId(UUID(int=1))
 _INSERT = """
 INSERT INTO task (id, workspace_id, title, title_key, description, status, priority, due_day,
     due_at, due_zone, due_fold, due_instant, category_id, tag_ids, assignee_id, parent_id,
-    position, version, created_at, updated_at, completed_at, deleted_at, search)
+    position, version, created_at, updated_at, completed_at, deleted_at, series_id, slot, search)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::timestamptz, $13, $14, $15, $16,
     $17, $18, $19::text::timestamptz, $20::text::timestamptz, $21::text::timestamptz,
-    $22::text::timestamptz, setweight(to_tsvector('simple', $23), 'A')
-        || setweight(to_tsvector('simple', $24), 'B'))
+    $22::text::timestamptz, $23, $24, setweight(to_tsvector('simple', $25), 'A')
+        || setweight(to_tsvector('simple', $26), 'B'))
 """
 
 
@@ -95,6 +95,8 @@ def _row(one: Task) -> tuple[object, ...]:
         instant_text(one.updated_at),
         instant_text(one.completed_at),
         instant_text(one.deleted_at),
+        one.series_id,
+        one.slot,
         search_text(one.title),
         search_text(one.description),
     )

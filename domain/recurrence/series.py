@@ -9,27 +9,42 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
 from itertools import takewhile
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from domain.recurrence.policies import Anchor, CatchUp, Open, Policies
 from domain.recurrence.rule import Cron, LocalStart, Rule
-from domain.recurrence.schedule import Schedule, schedule
+from domain.recurrence.schedule import schedule
 from domain.recurrence.slots import Slot
 
 # ALL spawns at most this many of what downtime left behind: the latest.
 CATCH_UP_MAX = 100
+# So many of the slots that are passed over are told: the latest.
+MISSED_MAX = 100
 # A slot this late is still on time: two ticks of the worker that spawns.
 GRACE = timedelta(minutes=2)
 # The first look back for late slots; it doubles until enough are found.
 _LOOK_BACK = timedelta(hours=1)
 
 
+class Slots(Protocol):
+    """The slots of a series: its schedule, or what is left of it."""
+
+    def after(self, after: datetime | None = None) -> Iterator[Slot]:
+        """Yields the slots later than `after`; None: all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What to do now: `spawn` in order, then wait for `next`; None: the series has ended."""
+    """What to do now: `spawn` in order, then wait for `next`; None: the series has ended.
+
+    `missed` are the latest of those that are passed over.
+    """
 
     spawn: tuple[Slot, ...]
     next: Slot | None
+    missed: tuple[Slot, ...] = ()
 
 
 class WhileOpen(Enum):
@@ -43,7 +58,7 @@ class WhileOpen(Enum):
 
 
 def turn(
-    series: Schedule,
+    series: Slots,
     policies: Policies,
     *,
     last: datetime | None,
@@ -65,14 +80,22 @@ def turn(
     Raises:
         Refused: see `occurrences`.
     """
-    ahead = next(series.after(last), None)
+    coming = series.after(last)
+    ahead = next(coming, None)
     if ahead is None or ahead.instant > now:
         return Turn(spawn=(), next=ahead)
+    due, following = [ahead], next(coming, None)
     most = bound if policies.catch_up is CatchUp.ALL else 1
-    due = _latest(series, last, now, most)
-    if policies.catch_up is CatchUp.SKIP:
-        due = [slot for slot in due if now - slot.instant <= GRACE]
-    return Turn(spawn=tuple(due), next=next(series.after(now), None))
+    if following is not None and following.instant <= now:
+        due, following = (
+            _latest(series, last, now, most + MISSED_MAX),
+            next(series.after(now), None),
+        )
+    if policies.catch_up is CatchUp.SKIP and now - due[-1].instant > GRACE:
+        most = 0
+    spawned = max(0, len(due) - most)
+    missed = due[max(0, spawned - MISSED_MAX) : spawned]
+    return Turn(spawn=tuple(due[spawned:]), next=following, missed=tuple(missed))
 
 
 def after_completion(
@@ -81,7 +104,7 @@ def after_completion(
     zone: ZoneInfo,
     policies: Policies,
     *,
-    completed: Slot,
+    completed: datetime,
     at: datetime,
 ) -> Slot | None:
     """Returns the slot that follows a completion, by the anchor policy; None: the series ends.
@@ -96,7 +119,7 @@ def after_completion(
         start: of the series.
         zone: of the series.
         policies: of the series.
-        completed: the slot whose occurrence was completed.
+        completed: instant of the slot whose occurrence was completed.
         at: the instant of the completion.
 
     Raises:
@@ -104,7 +127,7 @@ def after_completion(
     """
     pattern = rule.pattern
     if policies.anchor is Anchor.SCHEDULE or isinstance(pattern, Cron):
-        after = completed.instant
+        after = completed
         if policies.anchor is Anchor.COMPLETION:
             after = max(after, at)
         return next(schedule(rule, start, zone, policies).after(after), None)
@@ -126,7 +149,7 @@ def while_open(policies: Policies, *, is_open: bool) -> WhileOpen:
     return WhileOpen.HOLD if policies.open is Open.WAIT else WhileOpen.REPLACE
 
 
-def _latest(series: Schedule, last: datetime | None, now: datetime, most: int) -> list[Slot]:
+def _latest(series: Slots, last: datetime | None, now: datetime, most: int) -> list[Slot]:
     """Returns up to `most` slots in (last, now], the latest, without walking all of them."""
     back = _LOOK_BACK
     while True:
@@ -146,5 +169,5 @@ def _back(now: datetime, back: timedelta) -> datetime | None:
         return None
 
 
-def _due(series: Schedule, since: datetime | None, now: datetime) -> Iterator[Slot]:
+def _due(series: Slots, since: datetime | None, now: datetime) -> Iterator[Slot]:
     return takewhile(lambda slot: slot.instant <= now, series.after(since))

@@ -16,6 +16,7 @@ from domain.reminders import Reminder, Wanted
 from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.tasks import Task
+from domain.workspaces import User
 
 
 class ReminderService:
@@ -39,7 +40,7 @@ class ReminderService:
             tasks.require_live(found)
             reminders.require_sound(wanted, at, "input")
             reminders.require_room(len(seen.ledger.reminders), "taskId")
-            ledger = ringing.reminded(command.actor, found, [(new, wanted)], at)
+            ledger = ringing.reminded(_person(seen).id, found, [(new, wanted)], at)
             state = reminders.reminder_state(*ledger.reminders_new[0])
             return _decision(seen, found, new, at, ledger, state)
 
@@ -105,6 +106,13 @@ def _visible(seen: Seen, field: str, message: str = "There is no such task.") ->
     return seen.task
 
 
+def _person(seen: Seen) -> User:
+    """Returns whose reminder it is; the service itself has none."""
+    if seen.actor is None:
+        raise TypeError(seen.actor)
+    return seen.actor
+
+
 def _decision(
     seen: Seen,
     task: Task,
@@ -121,7 +129,7 @@ def _decision(
         roles_rev=seen.roles_rev,
         seen={task.id: task.version},
         ledger=ledger,
-        own=seen.actor.id,
+        own=_person(seen).id,
     )
     return Decision(writes=writes, state=state)
 

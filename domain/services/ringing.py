@@ -12,6 +12,7 @@ from domain.personal import LedgerSeen, LedgerWrites, Told
 from domain.ports import Seen
 from domain.preferences import Preferences, is_on
 from domain.reminders import (
+    At,
     Reconciled,
     Reminder,
     Wanted,
@@ -50,11 +51,12 @@ def followed(seen: Seen, pairs: Iterable[tuple[Task, Task]], at: datetime) -> Le
 def assigned(seen: Seen, task: Task, at: datetime) -> LedgerWrites:
     """Returns what tells a person that the task is theirs now; nobody is told by themselves."""
     person = task.assignee_id
-    if person is None or person == seen.actor.id or not is_open(task):
+    actor = seen.actor
+    if actor is None or person is None or person == actor.id or not is_open(task):
         return LedgerWrites()
     wishes = seen.ledger.preferences.get(person, Preferences(zone="UTC"))
     return added(
-        first(Category.ASSIGNMENT, seen.actor.id, task, (person, channel), at)
+        first(Category.ASSIGNMENT, actor.id, task, (person, channel), at)
         for channel in ChannelName
         if is_on(wishes, Category.ASSIGNMENT, channel)
     )
@@ -63,7 +65,7 @@ def assigned(seen: Seen, task: Task, at: datetime) -> LedgerWrites:
 def reminded(
     user: UserId,
     task: Task,
-    wanted: Sequence[tuple[ReminderId, Wanted]],
+    named: Sequence[tuple[ReminderId, Wanted]],
     at: datetime,
     *,
     is_default: bool = False,
@@ -78,7 +80,7 @@ def reminded(
             created_at=at,
             is_default=is_default,
         )
-        for new, one in wanted
+        for new, one in named
     ]
     found = reconcile((), deliveries_of(reminders, task, {user}), at)
     news = tuple((one, rings_at(one.wanted.when, task.due)) for one in reminders)
@@ -86,13 +88,41 @@ def reminded(
     return LedgerWrites(reminders_new=news, told=told) | _written(found)
 
 
-def defaults(seen: Seen, task: Task, at: datetime, new_id: Callable[[], UUID]) -> LedgerWrites:
-    """Returns the actor's default reminders of a task that they make, where it has a due."""
-    wishes = seen.ledger.preferences.get(seen.actor.id)
-    if wishes is None or task.due is None:
+def wanted(
+    seen: Seen,
+    task: Task,
+    given: Sequence[Wanted] | None,
+    at: datetime,
+    new_id: Callable[[], UUID],
+) -> LedgerWrites:
+    """Returns the actor's reminders of a task that they make.
+
+    Those that are given; else the default set, where the task has a due.
+    """
+    if seen.actor is None:
         return LedgerWrites()
-    wanted = [(ReminderId(new_id()), one) for one in wishes.defaults]
-    return reminded(seen.actor.id, task, wanted, at, is_default=True)
+    wishes = seen.ledger.preferences.get(seen.actor.id)
+    own = given
+    if own is None:
+        own = wishes.defaults if wishes is not None and task.due is not None else ()
+    named = [(ReminderId(new_id()), one) for one in own]
+    return reminded(seen.actor.id, task, named, at, is_default=given is None)
+
+
+def carried(
+    seen: Seen, before: TaskId, task: Task, at: datetime, new_id: Callable[[], UUID]
+) -> LedgerWrites:
+    """Returns what rings for an occurrence as it did for the one before it.
+
+    What rings at an instant of its own belongs to that one alone.
+    """
+    writes = LedgerWrites()
+    for one in seen.ledger.reminders:
+        is_own = one.task_id == before and one.user_id in seen.ledger.members
+        if is_own and not isinstance(one.wanted.when, At):
+            named = [(ReminderId(new_id()), one.wanted)]
+            writes |= reminded(one.user_id, task, named, at, is_default=one.is_default)
+    return writes
 
 
 def left(seen: Seen) -> LedgerWrites:

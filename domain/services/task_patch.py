@@ -23,6 +23,7 @@ from domain.errors import (
 from domain.ids import CategoryId, TagId, TaskId, UserId
 from domain.labels import Kind
 from domain.ports import Claim, Needs, Seen
+from domain.recurrence_draft import RecurrenceDraft
 from domain.tasks import Priority, Status, Task
 
 
@@ -69,6 +70,7 @@ class TaskPatch:
     assignee: UserId | Keep | None = KEEP
     parent: TaskId | Keep | None = KEEP
     place: Place | Keep | None = KEEP
+    recurrence: RecurrenceDraft | Keep | None = KEEP
 
 
 def needs_of(patch: TaskPatch) -> Needs:

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from domain import positions, tasks
 from domain.changes import Fact
-from domain.errors import conflict, not_found, over_limit
-from domain.ids import ReminderId, TaskId, WorkspaceId
+from domain.errors import Problems, conflict, not_found, over_limit
+from domain.ids import SeriesId, TaskId, UserId, WorkspaceId
 from domain.ports import Claim, Command, Needs, Seen, Writes
 from domain.reminders import Wanted, require_all_sound
 from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
+from domain.services.recurring import Begun, begun
+from domain.services.showing import display as _display
 from domain.services.task_patch import (
     Keep,
     Place,
@@ -22,7 +24,7 @@ from domain.services.task_patch import (
     patched,
     relied_on,
 )
-from domain.tasks import Display, Status, Task
+from domain.tasks import Status, Task
 from domain.workspaces import Role, require
 
 
@@ -57,25 +59,22 @@ class TaskService:
         place = patch.place if isinstance(patch.place, Place) else Place()
         title = None if isinstance(patch.title, Keep) else patch.title
         draft = replace(patch, title=title, place=place)
-        needs = replace(
-            needs_of(draft), workspace=workspace, wishes=(command.actor, *needs_of(draft).users)
-        )
+        needs = replace(needs_of(draft), workspace=workspace, wishes=_people(command, draft))
 
         def decide(seen: Seen, at: datetime) -> Decision:
             _require_editor(seen, "workspaceId", "There is no such workspace.")
             require_all_sound(reminders or (), at)
             blank = tasks.blank(new, workspace, at)
-            task = patched(blank, draft, seen, at)
+            first = self._first(blank, draft, seen, at)
+            task = first.task
             fact = tasks.created(task, _display(task, seen))
             ledger = ringing.assigned(seen, task, at)
-            if reminders is None:
-                ledger |= ringing.defaults(seen, task, at, self._new_id)
-            else:
-                wanted = [(ReminderId(self._new_id()), one) for one in reminders]
-                ledger |= ringing.reminded(seen.actor.id, task, wanted, at)
+            ledger |= ringing.wanted(seen, task, reminders, at, self._new_id)
             writes = replace(
-                _writes(seen, task, at, (fact,)),
+                _writes(seen, task, at, (*first.facts, fact)),
                 ledger=ledger,
+                series_new=first.series,
+                slots_new=first.slots,
                 tasks_new=(task,),
                 seen=relied_on(task, draft, seen),
                 claims=claims_of(blank, task, draft, seen),
@@ -84,6 +83,19 @@ class TaskService:
             return Decision(writes=writes, state=fact.state)
 
         return await self._mutations.run(command, needs, decide)
+
+    def _first(self, blank: Task, draft: TaskPatch, seen: Seen, at: datetime) -> Begun:
+        """Returns the new task, with the series that it begins, if it shall recur."""
+        problems = Problems()
+        task = problems.of(lambda: patched(blank, draft, seen, at))
+        wanted = draft.recurrence
+        first = None if task is None else Begun(task=task)
+        if not (wanted is None or isinstance(wanted, Keep)):
+            new = SeriesId(self._new_id())
+            first = problems.of(lambda: begun(new, task or blank, wanted, seen.actor_zone, at))
+        if problems.found or first is None:
+            raise problems.refusal()
+        return first
 
     async def update(
         self, command: Command, id: TaskId, patch: TaskPatch, expected: int | None
@@ -166,6 +178,12 @@ class TaskService:
         return await self._mutations.run(command, needs, decide)
 
 
+def _people(command: Command, draft: TaskPatch) -> tuple[UserId, ...]:
+    """Returns whose wishes matter for a new task."""
+    own = () if command.actor is None else (command.actor,)
+    return (*own, *needs_of(draft).users)
+
+
 def _require_editor(seen: Seen, field: str, message: str) -> None:
     if seen.workspace is None:
         raise not_found(message, field)
@@ -181,15 +199,6 @@ def _editable(seen: Seen, expected: int | None) -> Task:
         seen.task, expected, tasks.task_state(seen.task, _display(seen.task, seen))
     )
     return seen.task
-
-
-def _display(task: Task, seen: Seen) -> Display:
-    tags = (seen.labels.get(tag) for tag in task.tag_ids)
-    return Display(
-        category=seen.labels.get(task.category_id) if task.category_id else None,
-        tags=tuple(tag for tag in tags if tag is not None),
-        assignee=seen.users.get(task.assignee_id) if task.assignee_id else None,
-    )
 
 
 def _writes(seen: Seen, task: Task, at: datetime, facts: tuple[Fact, ...]) -> Writes:

@@ -60,6 +60,8 @@ class WorkspaceService:
             if seen.founded_count >= FOUNDED_MAX:
                 raise over_limit(f"One founds at most {FOUNDED_MAX} workspaces.")
             workspace = Workspace(id=new, name=title, created_at=at)
+            if seen.actor is None:
+                raise TypeError("Only a person founds a workspace.")
             writes = founded(workspace, seen.actor, MemberId(self._new_id()))
             return Decision(writes=writes, state=workspaces.workspace_state(workspace))
 

@@ -63,6 +63,7 @@ class KafkaTail:
         self._listener = listener
         self._places: dict[TopicPartition, int] = {}
         self._placed = False
+        self._wait = RETRY_FIRST_S
         self._was_placed = asyncio.Event()
 
     @property
@@ -72,18 +73,14 @@ class KafkaTail:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        wait = RETRY_FIRST_S
         while True:
             try:
                 await self._follow()
             except (KafkaError, OSError) as error:
                 facts = {"kind": type(error).__name__, "said": str(error)}
                 log.warning("kafka.tail_failed", extra=facts)
-                if self._placed:
-                    wait = RETRY_FIRST_S
-                self._place(placed=False)
-                await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                wait = min(RETRY_LAST_S, 2 * wait)
+                await asyncio.sleep(self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                self._wait = min(RETRY_LAST_S, 2 * self._wait)
 
     async def _follow(self) -> None:
         """Reads until something fails, or there are more partitions than were assigned."""
@@ -99,10 +96,13 @@ class KafkaTail:
                 reading = group.create_task(self._read(consumer))
                 await self._watch(consumer, partitions)
                 reading.cancel()
-        except* (KafkaError, OSError) as failures:
-            raise failures.exceptions[0] from failures
+        except (KafkaError, OSError, ExceptionGroup) as error:
+            # Told before the consumer stops, which may wait for the broker.
+            self._place(placed=False)
+            # Reading and watching fail together, of one cause.
+            raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error from error
         finally:
-            await consumer.stop()
+            await _stop(consumer)
 
     async def _seek(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
         """Goes on where this tail was; a partition that is new since then begins at its start."""
@@ -187,7 +187,22 @@ class KafkaTail:
     def _place(self, *, placed: bool) -> None:
         if placed:
             self._was_placed.set()
+            self._wait = RETRY_FIRST_S
         if placed is not self._placed:
             self._placed = placed
             log.info("kafka.tail_placed" if placed else "kafka.tail_lost")
             self._listener.placed(placed)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Ends a consumer also where it waits for a broker that is away.
+
+    In a task of its own: aiokafka 0.14 lets the CancelledError of its own cancelled fetches come
+    out of `stop`, which would end our task, and then leaves its connections open.
+    """
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping], timeout=ANSWER_WAIT_S)
+    if stopping.cancel() or stopping.cancelled():
+        await consumer._client.close()  # noqa: SLF001 - what `stop` has left open
+    else:
+        stopping.result()

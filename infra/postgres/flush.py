@@ -1,4 +1,4 @@
-"""The one write of a mutation: what was decided, as the argument of the function `flush_3`."""
+"""The one write of a mutation: what was decided, as the argument of the function `flush_4`."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -9,15 +9,17 @@ import orjson
 from domain.accounts import Account, Session
 from domain.changes import GENESIS, text
 from domain.errors import DomainError, Stale, conflict
+from domain.ids import UserId
 from domain.labels import Label
 from domain.ports import Claim, Command, Writes
 from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
 from infra.postgres.personal import change, ledger_parts, persons
+from infra.postgres.series_rows import ledger_row, moved_row, series_row
 
-FLUSH = "SELECT of_stream, at_head FROM flush_3($1::jsonb)"
-# Raised by flush_3: what the decision read has moved; an id is taken by anything.
+FLUSH = "SELECT of_stream, at_head FROM flush_4($1::jsonb)"
+# Raised by flush_4: what the decision read has moved; an id is taken by anything.
 MOVED = "CA001"
 TAKEN = "CA002"
 
@@ -29,14 +31,14 @@ _UNIQUE = {
 
 
 def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
-    """Returns `flush_3`'s argument; `new_id` makes the changes' ids."""
-    at = instant_text(writes.at)
+    """Returns `flush_4`'s argument; `new_id` makes the changes' ids."""
+    at, actor = instant_text(writes.at), writes.actor
     fields = {fact.subject: fact.fields for fact in writes.facts}
     put: dict[str, object] = {
         "workspace": writes.workspace,
         "at": at,
-        "actor": writes.actor.id,
-        "actor_name": writes.actor.name,
+        "actor": actor and actor.id,
+        "actor_name": actor and actor.name,
         "key": command.key,
         "trace": command.trace,
         "roles_rev": writes.roles_rev,
@@ -58,8 +60,18 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         "tags": [_label(one) for one in writes.labels if one.kind == "tag"],
         "tasks_new": [_task(one) | _words(one) for one in writes.tasks_new],
         "tasks": [_changed(one, fields[one.id]) for one in writes.tasks],
+        "series_seen": [{"id": one, "rev": rev} for one, rev in writes.series_seen.items()],
+        "series_new": [series_row(one) | moved_row(one) for one in writes.series_new],
+        "series": [
+            series_row(one)
+            for one in writes.series
+            if not {"recurrence", "template"}.isdisjoint(fields.get(one.id, ()))
+        ],
+        "series_moved": [moved_row(one) for one in writes.series],
+        "slots_new": [ledger_row(one) for one in writes.slots_new],
+        "slots": [ledger_row(one) for one in writes.slots],
         "changes": [
-            change(one, at=at or "", actor=writes.actor.id, key=command.key, id=new_id())
+            change(one, at=at or "", actor=_actor(writes), key=command.key, id=new_id())
             for one in writes.facts
         ],
         **_personal(writes, command, at or "", new_id),
@@ -107,7 +119,12 @@ def _new_ids(writes: Writes) -> list[UUID]:
     """Returns the ids that clients may have chosen; ours are new by themselves."""
     spaces = () if writes.create is None else (writes.create,)
     reminders = (one for one, _ in writes.ledger.reminders_new)
-    return [one.id for one in (*spaces, *writes.labels_new, *writes.tasks_new, *reminders)]
+    made = (*spaces, *writes.labels_new, *writes.series_new, *writes.tasks_new, *reminders)
+    return [one.id for one in made]
+
+
+def _actor(writes: Writes) -> UserId | None:
+    return None if writes.actor is None else writes.actor.id
 
 
 def _personal(
@@ -115,7 +132,7 @@ def _personal(
 ) -> dict[str, object]:
     if not writes.ledger:
         return {}
-    told = persons(writes.ledger.told, at=at, actor=writes.actor.id, key=command.key, new_id=new_id)
+    told = persons(writes.ledger.told, at=at, actor=_actor(writes), key=command.key, new_id=new_id)
     return {"personal": True, "persons": told, **ledger_parts(writes.ledger)}
 
 
@@ -191,6 +208,8 @@ def _task(task: Task) -> dict[str, object]:
         "updated_at": instant_text(task.updated_at),
         "completed_at": instant_text(task.completed_at),
         "deleted_at": instant_text(task.deleted_at),
+        "series_id": task.series_id,
+        "slot": task.slot,
     }
 
 

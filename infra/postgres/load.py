@@ -8,6 +8,7 @@ from domain.personal import LEAVING_MAX
 from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
+from infra.postgres.series_look import series_parts
 
 TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
@@ -15,7 +16,7 @@ TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.descr
     'category_id', t.category_id, 'tag_ids', t.tag_ids, 'assignee_id', t.assignee_id,
     'parent_id', t.parent_id, 'position', t.position, 'version', t.version,
     'created_at', t.created_at, 'updated_at', t.updated_at, 'completed_at', t.completed_at,
-    'deleted_at', t.deleted_at)"""
+    'deleted_at', t.deleted_at, 'series_id', t.series_id, 'slot', t.slot)"""
 # The founder's membership is as old as its workspace; whoever was added came later.
 _MEMBERSHIPS = """(
     SELECT count(*) FROM member m JOIN workspace w ON w.id = m.workspace_id
@@ -42,9 +43,14 @@ class _Look:
         self.values: list[object] = []
         self.ctes: dict[str, str] = {}
         self.parts: dict[str, str] = {}
-        self._actor = self._bind(command.actor, "uuid")
+        self._is_own = command.actor is None
+        self._actor = "NULL" if self._is_own else self._bind(command.actor, "uuid")
         self._its_task: str | None = None
         self._workspace(needs)
+        if needs.series:
+            parts = series_parts(TASK, self._bind(needs.series, "uuid[]"), needs)
+            self.ctes |= parts.ctes
+            self.parts |= parts.parts
         if command.key is not None:
             self._recorded(command.key)
         self._tree(needs)
@@ -56,7 +62,7 @@ class _Look:
         if needs.name:
             self._named(*needs.name)
         self._labels(needs)
-        if needs.users or needs.email_key or "asked" in self.ctes:
+        if needs.users or needs.email_key or self._shown():
             self._people(needs)
 
     def _bind(self, value: object, kind: str) -> str:
@@ -90,6 +96,9 @@ class _Look:
         self.ctes["ws"] = f"""
             SELECT w.*, m.role FROM workspace w JOIN member m ON m.workspace_id = w.id
             WHERE m.user_id = {self._actor} AND w.id = {target}"""
+        if self._is_own:
+            self.ctes["ws"] = f"""
+                SELECT *, {Role.OWNER.value} AS role FROM workspace WHERE id = {target}"""
         self.parts["workspace"] = """(
             SELECT json_build_object('id', id, 'name', name, 'created_at', created_at,
                 'role', role, 'head', head, 'roles_rev', roles_rev, 'labels_rev', labels_rev,
@@ -177,12 +186,14 @@ class _Look:
 
     def _ledger(self, needs: Needs) -> None:
         """Reads what rings for the task, and for those below it; see `LedgerSeen`."""
-        if needs.task or self._its_task is not None:
-            own = self._its_task or f"SELECT {self._bind(needs.task, 'uuid')}"
-            below = " UNION ALL SELECT id FROM below" if needs.subtree else ""
+        whose = [self._its_task] if self._its_task is not None else []
+        whose += [f"SELECT {self._bind(needs.task, 'uuid')}"] if needs.task else []
+        whose += ["SELECT id FROM below"] if needs.subtree else []
+        whose += ["SELECT id FROM shown"] if needs.series else []
+        if whose:
             self.ctes["rung"] = f"""
                 SELECT id FROM task
-                WHERE workspace_id = (SELECT id FROM ws) AND id IN ({own}{below})"""
+                WHERE workspace_id = (SELECT id FROM ws) AND id IN ({" UNION ALL ".join(whose)})"""
             self.parts["reminders"] = """(
                 SELECT json_agg(json_build_object('row', to_json(r), 'is_member', EXISTS (
                     SELECT FROM member m
@@ -225,13 +236,17 @@ class _Look:
         else:
             self.parts["low"] = f"(SELECT max(position) {_LIVE})"
 
+    def _shown(self) -> list[str]:
+        """Returns the ctes whose rows show labels and people."""
+        return [name for name in ("asked", "kept", "shown") if name in self.ctes]
+
     def _named(self, kind: Kind, key: str) -> None:
         own = f"FROM {kind} WHERE workspace_id = (SELECT id FROM ws)"
         self.parts["name_taken"] = f"(SELECT id {own} AND name_key = {self._bind(key, 'text')})"
         self.parts["label_count"] = f"(SELECT count(*) {own})"
 
     def _labels(self, needs: Needs) -> None:
-        sources = [name for name in ("asked",) if name in self.ctes]
+        sources = self._shown()
         if needs.subtree:
             sources.append("task t JOIN below USING (id)")
         for kind, plural, column in (
@@ -250,7 +265,7 @@ class _Look:
                       AND id IN ({" UNION ALL ".join(wanted)}))"""
 
     def _people(self, needs: Needs) -> None:
-        wanted = ["SELECT assignee_id FROM asked"] if "asked" in self.ctes else []
+        wanted = [f"SELECT assignee_id FROM {source}" for source in self._shown()]
         if needs.subtree:
             wanted.append("SELECT assignee_id FROM task t JOIN below USING (id)")
         if needs.users:

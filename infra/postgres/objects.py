@@ -9,13 +9,11 @@ from sqlalchemy import (
     FromClause,
     Table,
     Text,
-    Time,
     any_,
     case,
     cast,
     exists,
     func,
-    literal_column,
     null,
     select,
 )
@@ -23,14 +21,15 @@ from sqlalchemy import (
 from domain.selection import Field, Selection
 from domain.tasks import Priority
 from domain.workspaces import Role
-from infra.postgres import connections
-from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
+from infra.postgres import bounds, connections
+from infra.postgres.building import Statement, json_list, name_of, text_of
 from infra.postgres.tables import (
     account,
     category,
     member,
     notification,
     reminder,
+    series,
     tag,
     task,
     workspace,
@@ -62,7 +61,17 @@ def json_of(statement: Statement, source: Source, selection: Selection) -> Colum
             pairs.append((field.key, text_of(selection.kind)))
         else:
             pairs.append((field.key, describe[field.attribute](statement, source, field)))
-    return json_object(pairs)
+    large = [f.key for f in selection.fields if f.selection is not None and is_large(f.selection)]
+    return bounds.in_turn(statement, pairs, large)
+
+
+def is_large(selection: Selection) -> bool:
+    """Tells whether an object may hold a page, or the lists of all workspaces, and so be large."""
+    return selection.kind in {"TaskConnection", "MemberConnection"} or any(
+        (selection.kind, field.attribute) == ("Viewer", "workspaces")
+        or (field.selection is not None and is_large(field.selection))
+        for field in selection.fields
+    )
 
 
 def _column(name: str) -> Describe:
@@ -91,6 +100,16 @@ def _to_one(table: Table, reference: str) -> Describe:
     return describe
 
 
+def _within(is_there: str) -> Describe:
+    """Returns an object that lies in its owner's row, null where that column is."""
+
+    def describe(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+        inside = json_of(statement, source, _below(field))
+        return case((source.rows.c[is_there].is_not(None), inside))
+
+    return describe
+
+
 def _labels(table: Table) -> Describe:
     """Returns the categories or tags of a workspace, by name."""
 
@@ -99,9 +118,9 @@ def _labels(table: Table) -> Describe:
         below = Source(rows=rows)
         found = statement.joined(
             rows,
-            lambda: json_list(
-                json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]
-            ),
+            lambda: [
+                json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])
+            ],
         )
         return (
             found.where(rows.c.workspace_id == source.rows.c.id)
@@ -117,27 +136,13 @@ def _task_tags(statement: Statement, source: Source, field: Field) -> ColumnElem
     below = Source(rows=rows)
     found = statement.joined(
         rows,
-        lambda: json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]),
+        lambda: [json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])],
     )
     return (
         found.where(rows.c.id == any_(source.rows.c.tag_ids))
         .correlate(source.rows)
         .scalar_subquery()
     )
-
-
-def _due(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
-    columns = source.rows.c
-    parts: Mapping[str, ColumnElement[Any]] = {
-        "__typename": text_of("Due"),
-        "date": columns.due_day,
-        "time": columns.due_at,
-        "time_zone": columns.due_zone,
-        "fold": columns.due_fold,
-        "instant": columns.due_instant,
-    }
-    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
-    return case((columns.due_day.is_not(None), json_object(pairs)))
 
 
 def _email(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
@@ -169,13 +174,19 @@ def _own_workspaces(statement: Statement, source: Source, field: Field) -> Colum
     """Returns the account's workspaces by the time they were joined."""
     place, rows = member.alias(), workspace.alias()
     below = Source(rows=rows, role=place.c.role)
-    found = statement.joined(
+    made = statement.joined(
         place.join(rows, rows.c.id == place.c.workspace_id),
-        lambda: json_list(
-            json_of(statement, below, _below(field)), [place.c.created_at, place.c.id]
-        ),
+        lambda: [
+            place.c.created_at,
+            place.c.id,
+            json_of(statement, below, _below(field)).label("item"),
+        ],
     )
-    return found.where(place.c.user_id == source.rows.c.id).correlate(source.rows).scalar_subquery()
+    made = made.where(place.c.user_id == source.rows.c.id).correlate(source.rows)
+    found, within = bounds.measured(statement, made, ["item"])
+    return select(
+        json_list(found.c.item, [found.c.created_at, found.c.id], within)
+    ).scalar_subquery()
 
 
 def _subtasks(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
@@ -191,38 +202,15 @@ def _reminders(statement: Statement, source: Source, field: Field) -> ColumnElem
     rows = reminder.alias()
     found = statement.joined(
         rows,
-        lambda: json_list(
-            json_of(statement, Source(rows=rows), _below(field)), [rows.c.at, rows.c.id]
-        ),
+        lambda: [
+            json_list(json_of(statement, Source(rows=rows), _below(field)), [rows.c.at, rows.c.id])
+        ],
     )
     return (
         found.where(rows.c.task_id == source.rows.c.id, rows.c.user_id == statement.viewer)
         .correlate(source.rows)
         .scalar_subquery()
     )
-
-
-def _on_day(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
-    columns = source.rows.c
-    at = func.to_char(cast(columns.on_day, Time), literal_column("'HH24:MI:SS'"))
-    parts: Mapping[str, ColumnElement[Any]] = {
-        "__typename": text_of("ReminderOnDay"),
-        "time": func.regexp_replace(at, literal_column("'^(..:..):00$'"), literal_column(r"'\1'")),
-        "days_before": columns.days_before,
-    }
-    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
-    return case((columns.on_day.is_not(None), json_object(pairs)))
-
-
-def _nag(_statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
-    columns = source.rows.c
-    parts: Mapping[str, ColumnElement[Any]] = {
-        "__typename": text_of("ReminderNag"),
-        "every": columns.nag_every,
-        "times": columns.nag_times,
-    }
-    pairs = [(part.key, parts[part.attribute]) for part in _below(field).fields]
-    return case((columns.nag_every.is_not(None), json_object(pairs)))
 
 
 def _kind(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
@@ -257,25 +245,49 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         **_columns("id", "workspace_id", "title", "description", "status", "position", "version"),
         **_columns("created_at", "updated_at", "completed_at", "deleted_at"),
         "priority": _priority,
-        "due": _due,
+        "due": _within("due_day"),
         "category": _to_one(category, "category_id"),
         "tags": _task_tags,
         "assignee": _to_one(account, "assignee_id"),
         "parent": _to_one(task, "parent_id"),
         "subtasks": _subtasks,
+        "series": _to_one(series, "series_id"),
+        "occurrence": _within("series_id"),
         "reminders": _reminders,
     },
     "Reminder": {
         **_columns("id", "at", "before_due", "channels"),
-        "on_day": _on_day,
-        "nag": _nag,
+        "on_day": _within("on_day"),
+        "nag": _within("nag_every"),
     },
+    "ReminderOnDay": {"time": _column("on_day"), "days_before": _column("days_before")},
+    "ReminderNag": {"every": _column("nag_every"), "times": _column("nag_times")},
     "Notification": {
         **_columns("id", "title", "body", "workspace_id", "task_id"),
         **_columns("created_at", "read_at", "archived_at"),
         "kind": _kind,
         "seq": _seq,
     },
+    "Due": {
+        "date": _column("due_day"),
+        "time": _column("due_at"),
+        "time_zone": _column("due_zone"),
+        "fold": _column("due_fold"),
+        "instant": _column("due_instant"),
+    },
+    "Occurrence": _columns("series_id", "slot"),
+    "Series": {
+        **_columns("id", "workspace_id", "summary", "is_paused", "next_at", "ended_at", "version"),
+        "recurrence": _within("id"),
+    },
+    "Recurrence": {
+        **_columns("rule", "cron"),
+        "start": _within("start_day"),
+        "time_zone": _column("zone"),
+        "policies": _within("gap"),
+    },
+    "RecurrenceStart": {"date": _column("start_day"), "time": _column("start_at")},
+    "RecurrencePolicies": _columns("gap", "overlap", "month_end", "anchor", "catch_up", "open"),
     "Category": _columns("id", "name", "colour"),
     "Tag": _columns("id", "name", "colour"),
     "User": {**_columns("id", "name"), "email": _email},

@@ -18,7 +18,7 @@ from domain.lateness import LatePolicy, WhenLate
 from domain.notifications import Notification
 from domain.preferences import Preferences, Quiet, QuietPolicy, is_on
 from domain.reminders import At, Before, Nag, OnDay, Reminder, Wanted, When
-from domain.tasks import instant_text
+from domain.tasks import clock_form, instant_text
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -247,7 +247,7 @@ def _wanted_row(wanted: Wanted) -> dict[str, object]:
     return {
         "at": instant_text(when.instant) if isinstance(when, At) else None,
         "before_due": None if before is None else duration_text(before),
-        "on_day": when.at.isoformat() if isinstance(when, OnDay) else None,
+        "on_day": clock_form(when.at) if isinstance(when, OnDay) else None,
         "days_before": when.days_before if isinstance(when, OnDay) else None,
         "channels": sorted(wanted.channels),
         "nag_every": None if nag is None else duration_text(Duration(span=nag.every)),

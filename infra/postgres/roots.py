@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    Table,
     Text,
     Uuid,
     any_,
@@ -22,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from domain.reading import (
     NotificationSlice,
     OneNotification,
+    OneSeries,
     OneTask,
     OneWorkspace,
     Present,
@@ -29,10 +31,18 @@ from domain.reading import (
     TheViewer,
 )
 from domain.selection import Selection
-from infra.postgres import connections
+from infra.postgres import bounds, connections
 from infra.postgres.building import Statement, json_list, json_object, text_of
 from infra.postgres.objects import Source, json_of
-from infra.postgres.tables import account, member, notification, task, user_stream, workspace
+from infra.postgres.tables import (
+    account,
+    member,
+    notification,
+    series,
+    task,
+    user_stream,
+    workspace,
+)
 
 # Gets the index of the read among the request's.
 Root: TypeAlias = Callable[[Statement, int, Selection], ColumnElement[Any]]
@@ -40,7 +50,7 @@ Root: TypeAlias = Callable[[Statement, int, Selection], ColumnElement[Any]]
 
 def _the_viewer(statement: Statement, _index: int, selection: Selection) -> ColumnElement[Any]:
     rows = account.alias()
-    found = statement.joined(rows, lambda: json_of(statement, Source(rows=rows), selection))
+    found = statement.joined(rows, lambda: [json_of(statement, Source(rows=rows), selection)])
     return found.where(rows.c.id == statement.viewer).scalar_subquery()
 
 
@@ -51,19 +61,29 @@ def _one_workspace(statement: Statement, index: int, selection: Selection) -> Co
     source = Source(rows=rows, role=place.c.role)
     found = statement.joined(
         rows.join(place, place.c.workspace_id == rows.c.id),
-        lambda: json_of(statement, source, selection),
+        lambda: [json_of(statement, source, selection)],
     )
     return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
 
 
 def _one_task(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
-    rows, place, same = task.alias(), member.alias(), task.alias()
+    return _one_of(task, statement, index, selection)
+
+
+def _one_series(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
+    return _one_of(series, statement, index, selection)
+
+
+def _one_of(
+    table: Table, statement: Statement, index: int, selection: Selection
+) -> ColumnElement[Any]:
+    rows, place, same = table.alias(), member.alias(), table.alias()
     ident = statement.bind(lambda request: request.reads[index].id, Uuid())
     its = select(same.c.workspace_id).where(same.c.id == ident).scalar_subquery()
     _wait(statement, index, lambda mine: mine.c.id == its)
     found = statement.joined(
         rows.join(place, place.c.workspace_id == rows.c.workspace_id),
-        lambda: json_of(statement, Source(rows=rows), selection),
+        lambda: [json_of(statement, Source(rows=rows), selection)],
     )
     return found.where(rows.c.id == ident, place.c.user_id == statement.viewer).scalar_subquery()
 
@@ -119,7 +139,7 @@ def _feed(statement: Statement, after: ColumnElement[Any] | None) -> Select[Any]
 def _entries(statement: Statement, page: FromClause, selection: Selection) -> ColumnElement[Any]:
     source = Source(rows=page)
     found = statement.joined(
-        page, lambda: json_list(json_of(statement, source, selection), [page.c.seq])
+        page, lambda: [json_list(json_of(statement, source, selection), [page.c.seq])]
     )
     return found.scalar_subquery()
 
@@ -133,26 +153,26 @@ def _own_head(statement: Statement) -> ColumnElement[Any]:
 def _one_notification(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
     rows = notification.alias()
     ident = statement.bind(lambda request: request.reads[index].id, Uuid())
-    found = statement.joined(rows, lambda: json_of(statement, Source(rows=rows), selection))
+    found = statement.joined(rows, lambda: [json_of(statement, Source(rows=rows), selection)])
     return found.where(rows.c.id == ident, rows.c.user_id == statement.viewer).scalar_subquery()
 
 
 def _present(statement: Statement, index: int, selection: Selection) -> ColumnElement[Any]:
-    table = {"Task": task, "Member": member, "User": account}[selection.kind]
+    table = {"Task": task, "Series": series, "Member": member, "User": account}[selection.kind]
     rows = table.alias()
     space = statement.bind(lambda request: request.reads[index].workspace, Uuid())
     ids = statement.bind(lambda request: list(request.reads[index].ids), ARRAY(Uuid()))
     source = Source(rows=rows, workspace=space)
-    found = statement.joined(
-        rows,
-        lambda: func.coalesce(
-            func.json_object_agg(rows.c.id, json_of(statement, source, selection)),
-            literal_column("'{}'::json"),
-        ),
-    )
+    made = statement.joined(
+        rows, lambda: [rows.c.id, json_of(statement, source, selection).label("item")]
+    ).where(rows.c.id == any_(ids))
     if table is not account:
-        found = found.where(rows.c.workspace_id == space)
-    return found.where(rows.c.id == any_(ids)).scalar_subquery()
+        made = made.where(rows.c.workspace_id == space)
+    found, within = bounds.measured(statement, made, ["item"])
+    by_id: Any = func.json_object_agg(found.c.id, found.c.item)
+    return select(
+        func.coalesce(by_id.filter(within), literal_column("'{}'::json"))
+    ).scalar_subquery()
 
 
 def _wait(
@@ -175,6 +195,7 @@ ROOTS: Final[Mapping[type, Root]] = {
     TheViewer: _the_viewer,
     OneWorkspace: _one_workspace,
     OneTask: _one_task,
+    OneSeries: _one_series,
     TaskPage: _task_page,
     NotificationSlice: _notifications,
     OneNotification: _one_notification,

@@ -8,13 +8,14 @@ from uuid import UUID
 import orjson
 
 from domain.due import Due
-from domain.ids import CategoryId, MemberId, TagId, TaskId, UserId, WorkspaceId
+from domain.ids import CategoryId, MemberId, SeriesId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
 from domain.personal import LedgerSeen
 from domain.ports import Command, Needs, Recorded, Seen
 from domain.tasks import Priority, Status, Task
 from domain.workspaces import Member, Role, User, Workspace
 from infra.postgres.people import delivery_of, preferences_of, reminder_of
+from infra.postgres.series_rows import seen_series
 
 Row = Mapping[str, Any]
 
@@ -33,7 +34,9 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
     return Seen(
         workspace=None if ws is None else _workspace(ws),
         role=Role(ws["role"]) if ws else Role.VIEWER,
-        actor=User(id=command.actor, name=row["actor"]["name"] if row["actor"] else ""),
+        actor=None
+        if command.actor is None
+        else User(id=command.actor, name=row["actor"]["name"] if row["actor"] else ""),
         actor_zone=row["actor"]["zone"] if row["actor"] else "UTC",
         head=ws["head"] if ws else 0,
         roles_rev=ws["roles_rev"] if ws else 0,
@@ -68,6 +71,11 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         owner_count=row.get("owners") or 0,
         founded_count=row.get("founded") or 0,
         joined_count=row.get("joined") or 0,
+        series=None
+        if row.get("series_excess") and len(needs.series) > 1
+        else seen_series(row, lambda one: task_of(one, space))
+        if space
+        else {},
         ledger=_ledger(row),
     )
 
@@ -184,4 +192,6 @@ def task_of(row: Row, workspace: WorkspaceId) -> Task:
         updated_at=_sure(row["updated_at"]),
         completed_at=_instant(row["completed_at"]),
         deleted_at=_instant(row["deleted_at"]),
+        series_id=SeriesId(UUID(row["series_id"])) if row["series_id"] else None,
+        slot=row["slot"],
     )

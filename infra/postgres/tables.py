@@ -72,6 +72,8 @@ Index(
     unique=True,
 )
 Index(None, session.c.user_id)
+# Revoked or expired, whichever came first: what the clean-up asks for.
+Index("session_ended_idx", func.least(session.c.revoked_at, session.c.expires_at))
 Index(
     "session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL")
 )
@@ -125,6 +127,49 @@ def _label(name: str) -> Table:
 category = _label("category")
 tag = _label("tag")
 
+# What repeats. The template's words and references are columns, so that a look can read what it
+# shows of them as it does for tasks.
+series = Table(
+    "series",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE"), nullable=False),
+    Column("rule", Text),
+    Column("cron", Text),
+    Column("start_day", Date, nullable=False),
+    Column("start_at", Text),
+    Column("zone", Text, nullable=False),
+    Column("gap", Text, nullable=False),
+    Column("overlap", Text, nullable=False),
+    Column("month_end", Text, nullable=False),
+    Column("anchor", Text, nullable=False),
+    Column("catch_up", Text, nullable=False),
+    Column("open", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("category_id", Uuid),
+    Column("tag_ids", ARRAY(Uuid), nullable=False),
+    Column("assignee_id", Uuid),
+    Column("parent_id", Uuid),
+    # The latest occurrence; no foreign key, since that refers to the series.
+    Column("current", Uuid, nullable=False),
+    Column("done_until", INSTANT, nullable=False),
+    Column("next_at", INSTANT),
+    # Who works on it has it until then, by the database's clock.
+    Column("claimed_until", INSTANT),
+    Column("made", Integer, nullable=False),
+    Column("is_paused", Boolean, nullable=False),
+    Column("ended_at", INSTANT),
+    Column("version", Integer, nullable=False),
+    Column("rev", Integer, nullable=False),
+    CheckConstraint("(rule IS NULL) <> (cron IS NULL)", name="rule"),
+)
+Index("series_workspace_idx", series.c.workspace_id)
+# What is due is a range of this, however many series there are.
+Index("series_next_at_idx", series.c.next_at, postgresql_where=text("next_at IS NOT NULL"))
+
 task = Table(
     "task",
     metadata,
@@ -152,6 +197,8 @@ task = Table(
     Column("updated_at", INSTANT, nullable=False),
     Column("completed_at", INSTANT),
     Column("deleted_at", INSTANT),
+    Column("series_id", Uuid, ForeignKey("series.id")),
+    Column("slot", Text),
     # Written from texts folded in Python, so that a query folded there finds them.
     Column("search", TSVECTOR, nullable=False),
     CheckConstraint("status IN ('OPEN', 'IN_PROGRESS', 'DONE', 'CANCELLED')", name="status"),
@@ -197,6 +244,33 @@ Index(
     postgresql_where=text(
         "due_instant IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
     ),
+)
+
+Index(
+    "task_occurrence_idx",
+    task.c.series_id,
+    postgresql_where=text(
+        "series_id IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
+    ),
+)
+
+# What became of each slot of a series. The key is what holds a slot to one occurrence, whoever
+# makes them, and however often.
+series_slot = Table(
+    "series_slot",
+    metadata,
+    Column("series_id", Uuid, ForeignKey("series.id", ondelete="CASCADE"), primary_key=True),
+    Column("slot", CODE_POINTS, primary_key=True),
+    Column("origin", Uuid, primary_key=True),
+    Column("instant", INSTANT, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("task_id", Uuid),
+)
+Index("series_slot_instant_idx", series_slot.c.series_id, series_slot.c.instant)
+Index(
+    "series_slot_withdrawn_idx",
+    series_slot.c.series_id,
+    postgresql_where=text("state = 'WITHDRAWN'"),
 )
 
 # The log: outbox, replay, audit and undo in one.

@@ -13,17 +13,17 @@ from infra.postgres.tables import (
     member,
     notification,
     reminder,
+    series,
     tag,
     task,
     workspace,
 )
 from resolvers.selection import attribute
 
-# Answered by other means than rows.
-APART = {"changes", "notificationPreferences"}
 CORE = build()._schema
 TABLES = {
     "Task": task,
+    "Series": series,
     "Category": category,
     "Tag": tag,
     "User": account,
@@ -37,6 +37,7 @@ TABLES = {
 MADE = {
     ("Task", "tags"): "an aggregate",
     ("Task", "subtasks"): "a connection is there without rows, too",
+    ("Series", "recurrence"): "its columns",
     ("Member", "user"): "by a foreign key that is not null",
     ("Workspace", "viewer_role"): "only members see a workspace",
     ("Workspace", "members"): "a connection",
@@ -48,24 +49,28 @@ MADE = {
     ("Task", "reminders"): "an aggregate",
     ("Notification", "kind"): "the category in lower case",
 }
-# Put together elsewhere: the parts of a connection, and of a due.
+# Put together elsewhere: the parts of a connection.
 PARTS = {
     "TaskConnection",
     "TaskEdge",
     "MemberConnection",
     "MemberEdge",
     "PageInfo",
-    "Due",
-    "ReminderOnDay",
-    "ReminderNag",
     "NotificationPage",
 }
+# They lie in their owner's row, and are null as a whole where one of their columns is.
+INSIDE = {"Due", "Occurrence", "Recurrence", "RecurrenceStart", "RecurrencePolicies"}
+INSIDE |= {"ReminderOnDay", "ReminderNag"}
+
+
+# What the log answers, and what is worked out.
+UNPLANNED = {"changes", "recurrencePreview", "notificationPreferences"}
 
 
 def _reachable() -> Iterator[GraphQLObjectType]:
     """Yields every type below the roots that rows answer."""
     assert CORE.query_type is not None
-    roots = [f for name, f in CORE.query_type.fields.items() if name not in APART]
+    roots = [f for name, f in CORE.query_type.fields.items() if name not in UNPLANNED]
     todo: list[Any] = [get_named_type(field.type) for field in roots]
     seen: set[str] = set()
     while todo:
@@ -85,7 +90,7 @@ def test_every_field_of_every_kind_is_described() -> None:
 
 def test_what_is_never_null_for_clients_is_never_null_in_the_database() -> None:
     for type_ in _reachable():
-        if type_.name in PARTS:
+        if type_.name in PARTS | INSIDE:
             continue
         for field in type_.fields.values():
             name = attribute(field)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from uuid import UUID
 
@@ -20,14 +21,15 @@ async def heads(connection: asyncpg.Connection) -> dict[UUID, int]:
 
 
 async def rest(connection: asyncpg.Connection, consumers: list[str]) -> None:
-    """Waits until these consumers have had everything."""
+    """Waits until these consumers have had everything; fails with who lacks what."""
     statement = """
-        SELECT c.name, w.id FROM workspace w CROSS JOIN unnest($1::text[]) AS c(name)
+        SELECT c.name, w.id, w.head, p.seq FROM workspace w CROSS JOIN unnest($1::text[]) AS c(name)
         LEFT JOIN position p ON p.consumer = c.name AND p.stream = w.id
         WHERE w.head > coalesce(p.seq, 0)"""
-    async with asyncio.timeout(REST_MAX_S):
-        while await connection.fetch(statement, consumers):
-            await asyncio.sleep(0.1)
+    give_up = time.monotonic() + REST_MAX_S
+    while behind := await connection.fetch(statement, consumers):
+        assert time.monotonic() < give_up, behind
+        await asyncio.sleep(0.1)
 
 
 async def require_sound_log(connection: asyncpg.Connection) -> None:

@@ -15,6 +15,7 @@ from domain.ids import UserId, WorkspaceId
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
 from domain.services.reminders import ReminderService
+from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
 from infra.postgres.lanes import LaneOptions, Lanes
@@ -37,6 +38,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
             store=store,
             tasks=TaskService(mutations, uuid4),
             reminders=ReminderService(mutations, uuid4),
+            series=SeriesService(store, FixedClock(), uuid4),
             labels=LabelService(mutations, uuid4),
             workspaces=WorkspaceService(mutations, uuid4),
             ada=UserId(uuid4()),

@@ -25,7 +25,7 @@ from infra.postgres.embedded import embedded_postgres
 
 # What a holder is in these tests: a process of its own, which can be killed.
 HOLDER = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from infra.postgres.embedded import embedded_postgres
 
@@ -34,6 +34,8 @@ async def main():
         print(url, flush=True)
         await asyncio.Event().wait()
 
+# A shell's background jobs begin with ^C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
 

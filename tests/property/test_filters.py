@@ -62,6 +62,7 @@ def task_sets(draw: st.DrawFn) -> list[Task]:
             updated_at=draw(instants),
             completed_at=draw(st.none() | instants),
             deleted_at=draw(st.none() | instants),
+            series_id=draw(optional_ids),
         )
         for number in range(1, draw(st.integers(1, 8)) + 1)
     ]
@@ -102,6 +103,7 @@ VALUES: Mapping[str, Any] = {
     "completedAt": INSTANT,
     "search": searches,
     "isOverdue": st.booleans(),
+    "isRecurring": st.booleans(),
     "isDeleted": st.booleans(),
 }
 

@@ -1,7 +1,7 @@
 """Planned, executed and plainly resolved, a query has one answer: to the byte, in one order."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -18,7 +18,7 @@ from carillon.graphql import build
 from domain.access import Viewer
 from domain.changes import Change, text
 from domain.due import due
-from domain.ids import CategoryId, ChangeId, SessionId, TagId, UserId, WorkspaceId
+from domain.ids import CategoryId, ChangeId, SeriesId, SessionId, TagId, UserId, WorkspaceId
 from domain.labels import Label
 from domain.paging import KEYS, POSITION, Order, encode
 from domain.reading import MEMBER_ORDER
@@ -33,6 +33,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.failures import failure
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from schema.context import UseCases
 from tests.documents import Documents
@@ -51,6 +52,56 @@ NOBODY = "00000000-0000-0000-0000-0000000000ff"
 class FixedClock:
     def now(self) -> datetime:
         return NOW
+
+
+def _recurring(number: int, space: WorkspaceId, **given: Any) -> dict[str, Any]:
+    """Returns a series as clients see it."""
+    return {
+        "id": SeriesId(UUID(int=number)),
+        "workspaceId": space,
+        "recurrence": {
+            "rule": "FREQ=DAILY",
+            "cron": None,
+            "start": {"date": "2026-11-23", "time": "09:30"},
+            "timeZone": "Europe/Paris",
+            "policies": {
+                "gap": "SHIFT",
+                "overlap": "FIRST",
+                "monthEnd": "SKIP",
+                "anchor": "SCHEDULE",
+                "catchUp": "ONE",
+                "open": "ALLOW",
+            },
+        }
+        | given.pop("recurrence", {}),
+        "summary": 'Every "day"',
+        "isPaused": False,
+        "nextAt": "2026-11-24T08:30:00+00:00",
+        "endedAt": None,
+        "version": 3,
+        **given,
+    }
+
+
+SERIES = [
+    _recurring(51, HOME),
+    _recurring(52, HOME, isPaused=True, nextAt=None, recurrence={"rule": None, "cron": "@daily"}),
+    _recurring(
+        53,
+        OTHER,
+        endedAt="2026-11-23T12:00:00+00:00",
+        nextAt=None,
+        recurrence={"start": {"date": "2026-11-23", "time": None}},
+    ),
+]
+_OCCURRENCES: dict[WorkspaceId, list[dict[str, Any]]] = {
+    space: [
+        {"series_id": one["id"], "slot": "2026-11-23T09:30"}
+        for one in SERIES
+        if one["workspaceId"] == space
+    ]
+    for space in (HOME, OTHER, FOREIGN)
+}
 
 
 def _tasks() -> list[Task]:
@@ -81,6 +132,7 @@ def _tasks() -> list[Task]:
                 updated_at=NOW + timedelta(seconds=random.randint(0, 3)),
                 completed_at=random.choice([None, NOW]),
                 deleted_at=random.choice([None, None, None, NOW]),
+                **random.choice([{}, {}, *_OCCURRENCES[space]]),
             )
         )
     return made
@@ -148,6 +200,24 @@ class World:
     documents: Documents
 
 
+_INSERT_SERIES = """
+INSERT INTO series (id, workspace_id, rule, cron, start_day, start_at, zone, gap, overlap,
+    month_end, anchor, catch_up, open, summary, next_at, ended_at, is_paused, version, title,
+    description, priority, tag_ids, current, done_until, made, rev)
+VALUES ($1, $2, $3, $4, $5::text::date, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', $1, now(), 1, 1)"""
+
+
+def _series_row(one: Mapping[str, Any]) -> list[Any]:
+    when = one["recurrence"]
+    start, policies = when["start"], when["policies"]
+    return [
+        *(one["id"], one["workspaceId"], when["rule"], when["cron"], start["date"], start["time"]),
+        *(when["timeZone"], *policies.values(), one["summary"], one["nextAt"], one["endedAt"]),
+        *(one["isPaused"], one["version"]),
+    ]
+
+
 async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: C901 - flat
     for a in facts.accounts:
         await connection.execute(
@@ -171,6 +241,8 @@ async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: 
                 f"INSERT INTO {table} VALUES ($1, $2, $3, $4, $5)",  # noqa: S608
                 one["id"], one["workspace"], one["name"], sort_key(one["name"]), one["colour"],
             )  # fmt: skip
+    for s in facts.series:
+        await connection.execute(_INSERT_SERIES, *_series_row(s))
     await insert(connection, facts.tasks)
     for r in facts.reminders:
         day, nag = r["onDay"] or {}, r["nag"] or {}
@@ -219,6 +291,7 @@ def _facts() -> Facts:
         categories=CATEGORIES,
         tags=TAGS,
         tasks=tasks,
+        series=SERIES,
         changes=[_change(number, one) for number, one in enumerate(mine, 1)],
         reminders=_reminders(mine),
         notifications=_notifications(),
@@ -275,6 +348,7 @@ def _pools(facts: Facts) -> dict[str, Any]:
     tag, category = str(TAGS[0]["id"]), str(CATEGORIES[0]["id"])
     return {
         "Query.task.id": [str(t.id) for t in facts.tasks[::3]] + [NOBODY, "", str(UUID(int=44))],
+        "Query.series.id": [*(str(one["id"]) for one in SERIES), NOBODY, ""],
         "Query.workspace.id": spaces,
         "workspaceId": spaces,
         "atLeast": [None, "0", "1"],
@@ -314,6 +388,8 @@ def _pools(facts: Facts) -> dict[str, Any]:
             {"or": []},
             {"id": {"in": [str(mine[0].id), NOBODY]}},
             {"id": {"eq": "nonsense"}},
+            {"isRecurring": True},
+            {"isRecurring": False, "isDeleted": None},
             *({"search": one} for one in SEARCHES),
         ],
     }  # fmt: skip
@@ -339,7 +415,10 @@ async def world(database_url: str) -> AsyncIterator[World]:
         core = schema._schema
         # Queries ask for no use case.
         operations = Operations(
-            schema, reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(generic))
+            schema,
+            Readers(answers=reader, messages=reader),
+            cast("UseCases", None),
+            PersistedQueries(PostgresStateStore(generic)),
         )
         documents = Documents(core, Random(0), _pools(facts))
         yield World(operations, facts, plain(build()._schema, facts), documents)
@@ -414,7 +493,7 @@ async def _compare(world: World, count: int) -> dict[str, int]:
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_query_has_one_answer_whoever_makes_it(world: World, seed: int) -> None:
     world.documents.random.seed(seed)
-    world.documents.without = frozenset({"Query.changes"})
+    world.documents.without = frozenset({"Query.changes", "Query.recurrencePreview"})
 
     seen = await _compare(world, 150)
 
@@ -427,9 +506,10 @@ async def test_so_has_a_page_of_the_log(world: World) -> None:
     # What a change holds; deeper selections show the present, which has a test of its own.
     world.documents.without = frozenset(
         {
-            *(f"Query.{name}" for name in ("viewer", "workspace", "task", "tasks")),
+            *(f"Query.{name}" for name in ("viewer", "workspace", "task", "tasks", "series")),
             *("Query.notifications", "Query.notificationPreferences", "Task.reminders"),
-            *("Task.subtasks", "Task.parent", "User.email"),
+            *("Query.recurrencePreview", "Task.subtasks", "Task.parent", "Task.series"),
+            *("Change.series", "User.email"),
         }
     )
 
@@ -440,7 +520,7 @@ async def test_so_has_a_page_of_the_log(world: World) -> None:
 
 async def test_nobody_learns_anything(world: World) -> None:
     world.documents.random.seed(5)
-    world.documents.without = frozenset({"Query.changes"})
+    world.documents.without = frozenset({"Query.changes", "Query.recurrencePreview"})
     world.facts.viewer = None
 
     seen = await _compare(world, 60)
@@ -450,7 +530,7 @@ async def test_nobody_learns_anything(world: World) -> None:
 
 async def test_a_stranger_sees_their_own_and_no_more(world: World) -> None:
     world.documents.random.seed(6)
-    world.documents.without = frozenset({"Query.changes"})
+    world.documents.without = frozenset({"Query.changes", "Query.recurrencePreview"})
     world.facts.viewer = CYD
 
     seen = await _compare(world, 60)

@@ -78,6 +78,26 @@ def test_the_next_turn_is_the_slot_after_both_the_last_and_now() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "_case, catch_up, missed",
+    [
+        ("one", CatchUp.ONE, ["01-02T09:00", "01-03T09:00"]),
+        ("all", CatchUp.ALL, []),
+        ("none", CatchUp.SKIP, ["01-02T09:00", "01-03T09:00", "01-04T09:00"]),
+    ],
+)
+def test_what_is_passed_over_is_told(_case: str, catch_up: CatchUp, missed: list[str]) -> None:
+    found = turned(catch_up, "2027-01-01T09:00", "2027-01-04T10:00")
+
+    assert [slot.text[5:] for slot in found.missed] == missed
+
+
+def test_years_of_downtime_are_told_by_their_latest_slots() -> None:
+    found = turned(CatchUp.ONE, None, "2047-06-01T12:00", rule="* * * * *")
+
+    assert (len(found.missed), found.missed[-1].text) == (100, "2047-06-01T11:59")
+
+
 def test_a_series_that_has_ended_has_no_next() -> None:
     found = turned(CatchUp.ALL, None, "2028-01-01T00:00", rule="FREQ=DAILY;COUNT=2")
 
@@ -117,7 +137,7 @@ def test_three_years_in_turns_of_an_hour_spawn_every_slot_once() -> None:
 def completed(rule: str, anchor: Anchor, slot: str, done: str, zone: str = "UTC") -> str | None:
     local = datetime.fromisoformat(slot)
     place = ZoneInfo(zone)
-    was = Slot(local, False, local.replace(tzinfo=place).astimezone(UTC))
+    was = local.replace(tzinfo=place).astimezone(UTC)
     found = after_completion(
         rule_of(rule),
         local_start(START),

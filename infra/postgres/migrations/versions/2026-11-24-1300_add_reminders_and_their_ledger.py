@@ -1,6 +1,6 @@
 """Reminders, the ledger of deliveries, the feed, preferences, browsers; a flush that writes them.
 
-Creates, and adds a column that may be null: the previous release does not know them, and `flush_2`
+Creates, and adds a column that may be null: the previous release does not know them, and `flush_3`
 stays for it. The index on tasks keeps writers waiting while it is built: a second for a million.
 """
 
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "202611241300"
-down_revision = "202611241100"
+down_revision = "202611241200"
 
 
 def upgrade() -> None:
@@ -205,5 +205,5 @@ def upgrade() -> None:
             "due_instant IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
         ),
     )
-    for name in ("hold_streams_1", "persons_1", "take_1", "flush_3"):
+    for name in ("hold_streams_1", "persons_1", "take_1", "flush_4"):
         op.execute(Path(__file__).with_name(f"{name}.sql").read_text())

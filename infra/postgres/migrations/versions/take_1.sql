@@ -6,7 +6,10 @@
 -- writes is in the same transaction; the streams of the recipients are locked for it.
 CREATE FUNCTION take_1(me uuid, known uuid[], until timestamptz, most int, late timestamptz)
 RETURNS SETOF delivery
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- How much is due decides whether an index or all of it is read: plan for the values.
+SET plan_cache_mode = force_custom_plan
+AS $$
 DECLARE
     dead uuid[];
     ids uuid[];

@@ -1,0 +1,98 @@
+"""What a look reads of series: they themselves, their latest occurrences, and what hangs on those.
+
+Ctes: `kept` the series; `taken_back` the ledger's slots that may come again; `root` the tasks that
+matter with all below them; `under` these, weighed; `open_one` other open occurrences; `shown` all
+those tasks.
+"""
+
+# ruff: noqa: S608 - what is spliced are constants of ours and numbers of parameters
+
+from dataclasses import dataclass, field
+
+from domain.ports import Needs
+from domain.series import NO_ORIGIN
+from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
+
+# What a series took back by an undo; each needs another completion to be there.
+_WITHDRAWN_MAX = 100
+# As many as one commit changes.
+_OPEN_MAX = 1_000
+
+
+@dataclass(slots=True)
+class Parts:
+    """Ctes and parts of the look, by their names."""
+
+    ctes: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+def series_parts(task: str, ids: str, needs: Needs) -> Parts:
+    """Returns what reads the series of the parameter `ids`; `task` makes a task's JSON of `t`."""
+    whose = "" if needs.occurrences else "AND s.open = 'REPLACE'"
+    found = Parts()
+    found.ctes = {
+        "kept": f"""
+            SELECT * FROM series WHERE workspace_id = (SELECT id FROM ws) AND id = ANY({ids})""",
+        "taken_back": f"""
+            SELECT l.* FROM kept s JOIN series_slot l ON l.series_id = s.id
+            WHERE l.state = 'WITHDRAWN' AND (l.origin = s.current OR l.instant > s.done_until)
+            LIMIT {_WITHDRAWN_MAX}""",
+        "root": """
+            SELECT t.* FROM task t WHERE t.workspace_id = (SELECT id FROM ws)
+              AND t.id IN (SELECT current FROM kept UNION ALL SELECT task_id FROM taken_back)""",
+        "beneath": f"""
+            SELECT r.id AS root, t.id, t.deleted_at, 1 AS depth FROM root r JOIN task t
+              ON t.parent_id = r.id AND t.deleted_at IS NOT DISTINCT FROM r.deleted_at
+            UNION ALL
+            SELECT b.root, t.id, t.deleted_at, b.depth + 1 FROM beneath b JOIN task t
+              ON t.parent_id = b.id AND t.deleted_at IS NOT DISTINCT FROM b.deleted_at
+            WHERE b.depth <= {DEPTH_MAX}""",
+        # The first of them, parents before children, that one commit takes.
+        "under": f"""
+            SELECT b.root, b.id, b.depth, row_number() OVER w AS place,
+                sum(octet_length(t.description) + {TAG_BYTES} * cardinality(t.tag_ids)) OVER w
+                    AS bytes
+            FROM beneath b JOIN task t ON t.id = b.id
+            WINDOW w AS (ORDER BY b.root, b.depth, t.position, t.id)
+            LIMIT {SUBTREE_MAX + 1}""",
+        "open_one": f"""
+            SELECT t.* FROM kept s JOIN task t ON t.series_id = s.id
+            WHERE t.deleted_at IS NULL AND t.status IN ('OPEN', 'IN_PROGRESS')
+              AND t.id <> s.current {whose} ORDER BY t.id LIMIT {_OPEN_MAX}""",
+        "shown": """
+            SELECT * FROM task WHERE id IN (
+                SELECT id FROM root UNION ALL SELECT id FROM under UNION ALL
+                SELECT id FROM open_one)""",
+    }
+    within = f"u.place <= {SUBTREE_MAX} AND u.bytes <= {SUBTREE_MAX_BYTES}"
+    found.parts = {
+        "series": "(SELECT json_agg(to_json(s)) FROM kept s)",
+        "series_parents": """(
+            SELECT json_object_agg(id, version) FROM task
+            WHERE workspace_id = (SELECT id FROM ws) AND deleted_at IS NULL
+              AND id IN (SELECT parent_id FROM kept))""",
+        "series_skipped": """(
+            SELECT json_agg(json_build_array(series_id, slot)) FROM (
+                SELECT l.series_id, l.slot FROM kept s JOIN series_slot l ON l.series_id = s.id
+                WHERE l.state = 'SKIPPED' AND l.instant > s.done_until) AS l)""",
+        "series_followed": f"""(
+            SELECT json_object_agg(s.id, json_build_array(e.task_id, e.instant, l.origin))
+            FROM kept s JOIN root t ON t.id = s.current
+            JOIN series_slot l ON l.series_id = s.id AND l.slot = t.slot AND l.task_id = t.id
+            CROSS JOIN LATERAL (
+                SELECT task_id, instant FROM series_slot
+                WHERE series_id = s.id AND state = 'SPAWNED'
+                  AND (task_id = l.origin OR (instant < l.instant AND s.open = 'WAIT'
+                                              AND l.origin = '{NO_ORIGIN}'))
+                ORDER BY instant DESC LIMIT 1) AS e
+            WHERE s.anchor = 'COMPLETION' OR s.open = 'WAIT')""",
+        "series_withdrawn": "(SELECT json_agg(to_json(l)) FROM taken_back l)",
+        "series_roots": f"(SELECT json_agg({task}) FROM root t)",
+        "series_below": f"""(
+            SELECT json_agg(json_build_object('root', u.root, 'task', {task}) ORDER BY u.place)
+            FROM under u JOIN task t ON t.id = u.id WHERE {within})""",
+        "series_open": f"(SELECT json_agg({task}) FROM open_one t)",
+        "series_excess": f"(SELECT true FROM under u WHERE NOT ({within}) LIMIT 1)",
+    }
+    return found
