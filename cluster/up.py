@@ -26,7 +26,7 @@ from domain.outbox import Topic
 from infra.postgres.data_folder import EmbeddedError, FolderInUse, hold, pid_file
 from infra.postgres.embedded import embedded_postgres
 from infra.postgres.migrate import upgrade
-from workers.routes import API, DEAD_LETTERS, RECURRENCE, RELAY
+from workers.routes import API, DEAD_LETTERS, NOTIFICATIONS, RECURRENCE, RELAY
 
 FOLDER: Final = Path(".cluster")
 # What the Kubernetes overlays ask of the broker.
@@ -36,7 +36,7 @@ CONNECTIONS_MAX: Final = "200"
 WATCH_EVERY_S: Final = 0.2
 WANTED: Final = (
     *(Wanted.of(API, 1), Wanted.of(API, 2)),
-    *(Wanted.of(RELAY), Wanted.of(RECURRENCE)),
+    *(Wanted.of(RELAY), Wanted.of(NOTIFICATIONS), Wanted.of(RECURRENCE)),
 )
 
 

@@ -1,6 +1,7 @@
 """Tasks: which rows a read means, and one use case for each mutation."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
+from domain.reminders import Wanted
 from domain.services.mutations import Outcome
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
+from resolvers.notifications import wanted_reminder
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from resolvers.series import recurrence_draft
 from schema import tasks as t
@@ -112,8 +115,9 @@ class TaskMutation:
         problems = Problems()
         new = problems.of(lambda: new_id(input.id, "input", "id"))
         draft = _draft(input, _References(problems))
+        reminders = _reminders(input, problems)
         who = command(info, input.client_mutation_id, problems)
-        outcome = await info.context.use.tasks.create(who, workspace, new, draft)
+        outcome = await info.context.use.tasks.create(who, workspace, new, draft, reminders)
         return await done(info, "task", outcome)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
@@ -215,6 +219,16 @@ class _References:
         after = self.one(TaskId, _or_keep(said.after_id), "position", "afterId")
         before = self.one(TaskId, _or_keep(said.before_id), "position", "beforeId")
         return Place(after=_neighbour(after), before=_neighbour(before))
+
+
+def _reminders(given: t.TaskCreateInput, problems: Problems) -> list[Wanted] | None:
+    """Returns the wanted reminders, None for the default set."""
+    if given.reminders is None or given.reminders is UNSET:
+        return None
+    read = [
+        problems.of(partial(wanted_reminder, one, "input", "reminders")) for one in given.reminders
+    ]
+    return [one for one in read if one is not None]
 
 
 def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:

@@ -11,11 +11,13 @@ from domain import series as rules
 from domain.changes import Fact
 from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.labels import Kind
+from domain.personal import NOTHING, LedgerWrites
 from domain.ports import Claim, Seen, SeenSeries, Writes
 from domain.recurrence.policies import Anchor, Open
 from domain.recurrence.series import CATCH_UP_MAX
 from domain.recurrence.slots import Slot, occurrence_id
 from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState
+from domain.services import ringing
 from domain.services.showing import display
 from domain.spawning import Step, fresh, occurrence, passed_over, step
 from domain.tasks import SUBTREE_MAX, Status, Task
@@ -48,6 +50,7 @@ class Batch:
     _slots: list[LedgerSlot] = field(default_factory=list)
     _claims: list[Claim] = field(default_factory=list)
     _versions: dict[TaskId, int] = field(default_factory=dict)
+    _ledger: LedgerWrites = NOTHING
     _revs: dict[SeriesId, int] = field(default_factory=dict)
     _low: str | None = None
 
@@ -98,6 +101,7 @@ class Batch:
             series=tuple(self._series),
             slots_new=tuple(self._slots_new),
             slots=tuple(self._slots),
+            ledger=self._ledger,
         )
 
     def _write(self, one: SeenSeries, found: Step) -> None:
@@ -136,8 +140,9 @@ class Batch:
             self._keep(one, slot, SlotState.SPAWNED, withdrawn[0].id)
             return withdrawn[0].id
         made = occurrence(one.series, slot, self._id(one.series, slot), self.at)
-        self._create(made)
+        placed = self._create(made)
         if one.current is not None:
+            self._ledger |= ringing.carried(self.seen, one.current.id, placed, self.at, self.new_id)
             copies = fresh(made, one.current, one.below, self.new_id)
             for copy in islice(copies, SUBTREE_MAX - 1):
                 self._create(copy)
@@ -152,10 +157,11 @@ class Batch:
         origin = _origin(series)
         return TaskId(occurrence_id(series.id, slot, None if origin == NO_ORIGIN else origin))
 
-    def _create(self, task: Task) -> None:
+    def _create(self, task: Task) -> Task:
         placed = self._placed(self._known(task))
         self._tasks_new.append(placed)
         self._facts.append(tasks.created(placed, display(placed, self.seen)))
+        return placed
 
     def _known(self, task: Task) -> Task:
         """Returns the task without what is no longer there: labels, and whoever has left."""
@@ -210,6 +216,7 @@ class Batch:
             self._tasks.append(grown)
             self._facts.append(fact)
             self._versions[old.id] = old.version
+            self._ledger |= ringing.followed(self.seen, ((old, grown),), self.at)
 
     def _keep(self, one: SeenSeries, slot: Slot, state: SlotState, task: TaskId | None) -> None:
         origin = _origin(one.series)

@@ -89,14 +89,9 @@ class TrashPurge:
                 "head": head_digest(
                     kind=PURGED, at=at, actor=None, subject=task, fields=(), key=None
                 ).hex(),
+                "version": VERSION,
             }
             for task in tasks
         ]
-        put = {
-            "workspace": str(workspace),
-            "at": at,
-            "version": VERSION,
-            "before": before,
-            "changes": changes,
-        }
+        put = {"workspace": str(workspace), "at": at, "before": before, "changes": changes}
         return orjson.dumps(put).decode()

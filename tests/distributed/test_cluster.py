@@ -94,7 +94,7 @@ async def test_it_starts_again_what_dies_and_leaves_the_folder_to_one_run_at_a_t
     async with cluster(folder) as run:
         before = run.state()
         # Every process that exists, each with its sidecar.
-        for name in ("api-1", "api-2", "relay-1", "recurrence-1"):
+        for name in ("api-1", "api-2", "relay-1", "notifications-1", "recurrence-1"):
             assert {name, f"{name}.daprd"} <= before["processes"].keys()
         other = Run(folder)
         await other.start()

@@ -48,7 +48,7 @@ async def test_the_relay_publishes_a_change_in_the_version_of_its_writer(
     tasks = TaskService(Mutations(world.store, SystemClock()), uuid4)
     head = await world.head()
     await tasks.create(world.command(), world.home, None, TaskPatch(title="today"))
-    monkeypatch.setattr("infra.postgres.flush.VERSION", TOMORROW)
+    monkeypatch.setattr("infra.postgres.personal.VERSION", TOMORROW)
     await tasks.create(world.command(), world.home, None, TaskPatch(title="tomorrow"))
 
     pending = [Pending(stream=world.home, after=head, head=head + 2)]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611241400"
-down_revision = "202611241200"
+down_revision = "202611241300"
 
 
 def upgrade() -> None:

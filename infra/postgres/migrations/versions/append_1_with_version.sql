@@ -1,6 +1,6 @@
 -- Appends changes to a stream whose head the caller has locked, and returns where it then ends.
--- `p` says what they have in common: at, actor, actor_name, key, trace, and the
--- version that it is written in: 1 where a release does not say.
+-- `p` says what they have in common: at, actor, actor_name, key, trace. Each may say the version that
+-- it is written in; the release before says none, and writes 1.
 CREATE OR REPLACE FUNCTION append_1(s uuid, INOUT n bigint, INOUT h bytea, p jsonb, changes jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,7 +16,7 @@ BEGIN
         VALUES (s, n, (c->>'id')::uuid, c->>'kind', p->>'at', (p->>'actor')::uuid, p->>'actor_name',
                 (c->>'subject')::uuid,
                 ARRAY(SELECT jsonb_array_elements_text(c->'fields')), p->>'key', p->>'trace',
-                c->>'before', c->>'payload', h, coalesce((p->>'version')::smallint, 1));
+                c->>'before', c->>'payload', h, coalesce((c->>'version')::smallint, 1));
     END LOOP;
 END
 $$;
