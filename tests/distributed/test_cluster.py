@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,15 @@ async def cluster(folder: Path) -> AsyncIterator[Run]:
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Short enough for a socket, and open to PostgreSQL's user where we are root."""
-    folder = tmp_path_factory.mktemp("c")
-    for one in (folder, *folder.parents[:2]):
-        one.chmod(0o711)
-    return folder
+def folder() -> Iterator[Path]:
+    """Short enough for a socket, and open to PostgreSQL's user where we are root.
+
+    Not below pytest's own folder, which each run of pytest closes to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="carillon-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
 
 
 @pytest.mark.usefixtures("kafka")
