@@ -100,8 +100,8 @@ def derive(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
 class PushService:
     """Serves `/push/{device}`; devices subscribe to a server's key, or to any."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.origin = f"https://{host}:{port}"
+    def __init__(self, host: str, port: int, scheme: str = "https") -> None:
+        self.origin = f"{scheme}://{host}:{port}"
         self.devices: dict[str, Device] = {}
         self.app = Starlette(routes=[Route("/push/{device}", self.push, methods=["POST"])])
 
@@ -161,13 +161,13 @@ class PushService:
 
 
 @asynccontextmanager
-async def push_service(host: str) -> AsyncIterator[PushService]:
-    """Serves over TLS, under that name, on the loopback."""
+async def push_service(host: str, *, encrypted: bool = True) -> AsyncIterator[PushService]:
+    """Serves under that name, on the loopback, over TLS or in the clear."""
     port = free_port()
-    service = PushService(host, port)
+    service = PushService(host, port, "https" if encrypted else "http")
     config = uvicorn.Config(service.app, port=port, log_config=None, lifespan="off")
     config.load()
-    config.ssl = tls.server(host)
+    config.ssl = tls.server(host) if encrypted else None
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -175,9 +175,9 @@ class PostgresLedger:
 
         async def take(statements: Statements) -> tuple[list[Claimed], Parts]:
             rows = await statements.fetch(_TAKE, self.worker, tokens, until, limit, late)
-            found = [_claimed(row, token) for row in rows]
-            hold = {"worker": self.worker, "token": token}
             before = [delivery_of(_json(row["row"])) for row in rows]
+            found = [_claimed(*pair, token) for pair in zip(before, rows, strict=True)]
+            hold = {"worker": self.worker, "token": token}
             pairs = list(zip(before, (one.delivery for one in found), strict=True))
             told = [
                 (now.recipient, changed(was, now)) for was, now in pairs if was.state != now.state
@@ -417,8 +417,7 @@ async def _held(
     return [(delivery_of(_json(row["row"])), row["token"], row["begun_by"]) for row in rows]
 
 
-def _claimed(row: asyncpg.Record, token: UUID) -> Claimed:
-    found = delivery_of(_json(row["row"]))
+def _claimed(found: Delivery, row: asyncpg.Record, token: UUID) -> Claimed:
     reminder: Row | None = _json(row["reminder"])
     return Claimed(
         delivery=found if found.state is State.CLAIMED else claimed(found),

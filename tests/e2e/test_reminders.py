@@ -17,6 +17,7 @@ from tests.api import Person
 from tests.live import eventually
 from tests.mail_server import Post, post
 from tests.processes import Server
+from tests.push_service import Answer, Device, padless, push_service
 
 ADD = """
 mutation ($task: ID!, $at: DateTime!) {
@@ -77,6 +78,53 @@ async def test_reminders_ring_in_the_feed_and_by_mail_at_their_instants() -> Non
         assert shown["id"] not in message["Message-ID"]
         assert "https://tasks.example/unsubscribe?token=" in message["List-Unsubscribe"]
         assert datetime.fromisoformat(shown["createdAt"]) >= at
+
+
+SUBSCRIBE = """
+mutation ($input: PushSubscriptionAddInput!) {
+  pushSubscriptionAdd(input: $input) { pushSubscription { id } userErrors { message } }
+}"""
+PUSH = """
+mutation ($task: ID!, $at: DateTime!) {
+  reminderAdd(taskId: $task, input: {at: $at, channels: [PUSH]}) { userErrors { message } }
+}"""
+SHOWN = "{ notificationPreferences { pushKey pushSubscriptions { id } } }"
+
+
+async def test_a_browser_gets_what_only_it_can_read_and_one_that_is_gone_is_forgotten() -> None:
+    async with (
+        post() as mail,
+        push_service("127.0.0.1", encrypted=False) as service,
+        served(mail, push_loopback="true") as server,
+        httpx.AsyncClient() as http,
+    ):
+        ada = await Person.sign_up(server.url, http)
+        key = (await ada.ask(SHOWN))["notificationPreferences"]["pushKey"]
+        phone, gone = Device(), Device()
+        gone.answers.append(Answer(status=410))
+        phone.answers.append(Answer(status=503, headers={"Retry-After": "1"}))
+        for device in (phone, gone):
+            browser = service.subscribe(device, key)
+            given = {
+                "endpoint": browser.endpoint,
+                "p256dh": padless(browser.p256dh),
+                "auth": padless(browser.auth),
+            }
+            made = (await ada.ask(SUBSCRIBE, input=given))["pushSubscriptionAdd"]
+            assert made["userErrors"] == []
+        task = await ada.create("Buy milk")
+        at = instant_text(datetime.now(UTC) + timedelta(seconds=1))
+        await ada.ask(PUSH, task=task["id"], at=at)
+
+        # The service was away for a second.
+        await eventually(lambda: phone.received, within_s=30)
+
+        [received] = phone.received
+        assert received.message["title"] == "Reminder: Buy milk"
+        assert received.headers["topic"] == received.message["id"].replace("-", "")
+        assert (phone.refused, gone.received) == ([], [])
+        left = (await ada.ask(SHOWN))["notificationPreferences"]["pushSubscriptions"]
+        assert len(left) == 1
 
 
 async def test_what_was_due_while_it_was_killed_rings_once_after_the_restart() -> None:
