@@ -51,7 +51,8 @@ class Needs:
     to the trash together with it; `height` for how many levels lie below it. `name` asks for the
     label of that kind with that sort key, and how many of the kind there are, `owners` how many
     the workspace has. `leaving` says that the actor will be no member any more. `series` asks for
-    what the next turn of these needs, `occurrences` for all of theirs that are open.
+    what the next turn of these needs, `its_series` for that of the task's own; `occurrences` for
+    all of theirs that are open, and those that follow the task.
     """
 
     workspace: WorkspaceId | None = None
@@ -72,6 +73,7 @@ class Needs:
     owners: bool = False
     leaving: bool = False
     series: tuple[SeriesId, ...] = ()
+    its_series: bool = False
     occurrences: bool = False
 
 
@@ -88,22 +90,24 @@ class Followed:
 class SeenSeries:
     """What a look found of one series.
 
-    `current` is its latest occurrence, `below` its subtasks, each after its parent; `followed` is
-    there where the one before that had to be closed first. `open` are its other
-    occurrences that are open, where they were asked for or are about to be replaced. `skipped` are
-    slots to come that somebody skipped, `withdrawn` the occurrences that may come again by their
-    slot and origin, each with its subtasks, or empty where it is gone. `parent` is the version of
-    the template's parent, None where that is not live.
+    `current` is its latest occurrence; `followed` is there where the one before that had to be
+    closed first. `open` are other occurrences that are open, where they were asked for, or are
+    about to be replaced. `withdrawn` are occurrences that may come again, by their slot and
+    origin, each with its subtasks, or empty where it is gone. `below` are the subtasks of all
+    these, each after its parent. `parent` is the version of the template's parent, None where
+    that is not live. `later` are the occurrences whose slots come no sooner than that of the task,
+    which is at `since`.
     """
 
     series: Series
     current: Task | None
-    below: tuple[Task, ...]
+    below: Mapping[TaskId, tuple[Task, ...]]
     followed: Followed | None
     open: tuple[Task, ...]
-    skipped: frozenset[str]
     withdrawn: Mapping[tuple[str, UUID], tuple[Task, ...]]
     parent: int | None
+    later: frozenset[TaskId]
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +187,8 @@ class Writes:
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged,
-    `series_seen` the `rev` of series.
+    `series_seen` the `rev` of series. `slots_moved` are those of the first series from an instant
+    on, which become those of the second.
     `subject` is what the idempotency record points to: the thing that the mutation answers. Its
     state is in the log, or `unchanged` holds it: what a mutation without facts answers.
     """
@@ -215,6 +220,7 @@ class Writes:
     series_seen: Mapping[SeriesId, int] = field(default_factory=dict)
     series_new: tuple[Series, ...] = ()
     series: tuple[Series, ...] = ()
+    slots_moved: tuple[SeriesId, SeriesId, datetime] | None = None
     slots_new: tuple[LedgerSlot, ...] = ()
     slots: tuple[LedgerSlot, ...] = ()
 

@@ -93,7 +93,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
     latest, followed = one.current, one.followed
     if latest is None or followed is None or before is None or not before.is_open:
         return None
-    gone = (*reversed(one.below), latest)
+    gone = (*reversed(one.below.get(latest.id, ())), latest)
     if not all(is_untouched(task) for task in gone):
         return None
     changes = []

@@ -156,6 +156,7 @@ series = Table(
     # Who works on it has it until then, by the database's clock.
     Column("claimed_until", INSTANT),
     Column("made", Integer, nullable=False),
+    Column("skipped", ARRAY(Text), nullable=False),
     Column("is_paused", Boolean, nullable=False),
     Column("ended_at", INSTANT),
     Column("version", Integer, nullable=False),

@@ -202,9 +202,10 @@ class World:
 _INSERT_SERIES = """
 INSERT INTO series (id, workspace_id, rule, cron, start_day, start_at, zone, gap, overlap,
     month_end, anchor, catch_up, open, summary, next_at, ended_at, is_paused, version, title,
-    description, priority, tag_ids, current, done_until, made, rev)
+    description, priority, tag_ids, skipped, current, done_until, made, rev)
 VALUES ($1, $2, $3, $4, $5::text::date, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', $1, now(), 1, 1)"""
+    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', '{}', $1, now(), 1,
+    1)"""
 
 
 def _series_row(one: Mapping[str, Any]) -> list[Any]:
