@@ -23,6 +23,7 @@ from domain.ports import StateStore, Store
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.occurrences import OccurrenceService
 from domain.services.series import SeriesService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
@@ -170,7 +171,8 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
-            series=SeriesService(store, clock, uuid7),
+            occurrences=OccurrenceService(mutations, uuid7),
+            series=SeriesService(mutations, store, clock),
             tasks=TaskService(mutations, uuid7),
             workspaces=WorkspaceService(mutations, uuid7),
         )

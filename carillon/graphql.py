@@ -6,7 +6,7 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers.accounts import AccountMutation
 from resolvers.changes import ChangeQuery, ChangeSubscription
 from resolvers.labels import LabelMutation
-from resolvers.series import SeriesQuery
+from resolvers.series import SeriesMutation, SeriesQuery
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
@@ -19,7 +19,7 @@ class Query(WorkspaceQuery, TaskQuery, SeriesQuery, ChangeQuery):
 
 
 @strawberry.type
-class Mutation(AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation):
+class Mutation(AccountMutation, WorkspaceMutation, LabelMutation, TaskMutation, SeriesMutation):
     pass
 
 

@@ -14,9 +14,9 @@ from strawberry.types import Info
 
 from domain.changes import State
 from domain.errors import Invisible, Problem, Problems, Refused, Unauthenticated, invalid
-from domain.ids import TaskId, parse_uuid
+from domain.ids import SeriesId, TaskId, parse_uuid
 from domain.ports import Command
-from domain.reading import OneTask, Present, Row
+from domain.reading import OneSeries, OneTask, Present, Row
 from domain.selection import Selection
 from domain.services.mutations import Outcome
 from resolvers.render import holds, render
@@ -161,12 +161,18 @@ async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
         elif field.attribute == "client_mutation_id":
             answer[field.key] = _given(info)
         elif field.selection is not None and refused.current is not None:
-            # Only tasks have versions to be stale.
-            task = OneTask(id=TaskId(UUID(str(refused.current["id"]))))
-            answer[field.key] = await _shown(info, refused.current, field.selection, task)
+            present = _present(field.selection, UUID(str(refused.current["id"])))
+            answer[field.key] = await _shown(info, refused.current, field.selection, present)
         else:
             answer[field.key] = None
     return answer
+
+
+def _present(selection: Selection, subject: UUID) -> Row:
+    """Returns the read of what has a version that can be stale."""
+    if selection.kind == "Series":
+        return OneSeries(id=SeriesId(subject))
+    return OneTask(id=TaskId(subject))
 
 
 def problem_state(problem: Problem) -> State:

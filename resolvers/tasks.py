@@ -1,6 +1,7 @@
 """Tasks: which rows a read means, and one use case for each mutation."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
 from domain.services.mutations import Outcome
+from domain.services.occurrences import Scope
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from resolvers.series import recurrence_draft
@@ -128,7 +130,7 @@ class TaskMutation:
         problems = Problems()
         patch = _patch(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
-        outcome = await info.context.use.tasks.update(who, task, patch, _version(input))
+        outcome = await _updated(info, who, task, patch, input)
         return await done(info, "task", outcome, _one)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
@@ -158,8 +160,24 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskDeleteInput | None = UNSET,
     ) -> Payload:
+        given = input or t.TaskDeleteInput()
+        scope = _scope(given.scope)
         carry_out = info.context.use.tasks.delete
-        return await _carried_out(info, id, input or t.TaskDeleteInput(), carry_out)
+        if scope is not Scope.THIS:
+            carry_out = partial(info.context.use.occurrences.delete, scope=scope)
+        return await _carried_out(info, id, given, carry_out)
+
+    @mutation(
+        t.TaskSkipPayload, "Leaves an occurrence out: it is cancelled, and its slot is skipped."
+    )
+    async def task_skip(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskSkipInput | None = UNSET,
+    ) -> Payload:
+        carry_out = info.context.use.occurrences.skip
+        return await _carried_out(info, id, input or t.TaskSkipInput(), carry_out)
 
     @mutation(
         t.TaskRestorePayload,
@@ -175,7 +193,26 @@ class TaskMutation:
         return await _carried_out(info, id, input or t.TaskRestoreInput(), carry_out)
 
 
-_Versioned = t.TaskCompleteInput | t.TaskReopenInput | t.TaskDeleteInput | t.TaskRestoreInput
+_Versioned = (
+    t.TaskCompleteInput
+    | t.TaskReopenInput
+    | t.TaskDeleteInput
+    | t.TaskRestoreInput
+    | t.TaskSkipInput
+)
+
+
+async def _updated(
+    info: RequestInfo, who: Command, task: TaskId, patch: TaskPatch, given: t.TaskUpdateInput
+) -> Outcome:
+    scope = _scope(given.scope)
+    if scope is Scope.THIS and isinstance(patch.recurrence, Keep):
+        return await info.context.use.tasks.update(who, task, patch, _version(given))
+    return await info.context.use.occurrences.update(who, task, patch, _version(given), scope)
+
+
+def _scope(said: object) -> Scope:
+    return said if isinstance(said, Scope) else Scope.THIS
 
 
 async def _carried_out(
@@ -253,6 +290,7 @@ def _patch(given: t.TaskUpdateInput, ids: _References) -> TaskPatch:
         assignee=ids.one(UserId, _text(given.assignee_id), "assigneeId"),
         parent=ids.one(TaskId, _text(given.parent_id), "parentId"),
         place=_converted(given.position, ids.place),
+        recurrence=_converted(given.recurrence, recurrence_draft),
     )
 
 

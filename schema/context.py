@@ -12,6 +12,7 @@ from domain.reading import Row
 from domain.selection import Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
+from domain.services.occurrences import OccurrenceService
 from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
 from domain.services.workspaces import WorkspaceService
@@ -23,6 +24,7 @@ class UseCases:
 
     accounts: AccountService
     labels: LabelService
+    occurrences: OccurrenceService
     series: SeriesService
     tasks: TaskService
     workspaces: WorkspaceService

@@ -7,8 +7,9 @@ from strawberry import UNSET
 
 from domain.recurrence.policies import Anchor, CatchUp, Gap, MonthEnd, Open, Overlap
 from domain.recurrence.presets import Preset
+from domain.services.occurrences import Scope
 from schema.errors import UserError
-from schema.scalars import Date, DateTime, LocalTime, TimeZone
+from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
 
 GapPolicy = strawberry.enum(
     Gap,
@@ -41,6 +42,12 @@ OpenPolicy = strawberry.enum(
     name="OpenPolicy",
     description="What happens when the next is due and the last is still open: ALLOW both, WAIT"
     " until it is closed, or REPLACE it: it is cancelled.",
+)
+RecurrenceScope = strawberry.enum(
+    Scope,
+    name="RecurrenceScope",
+    description="How far an edit of an occurrence reaches: THIS one alone; THIS_AND_FOLLOWING,"
+    " which become a series of their own; or ALL that are open, and what later ones are like.",
 )
 RecurrencePreset = strawberry.enum(Preset, name="RecurrencePreset")
 
@@ -130,3 +137,60 @@ class RecurrenceInput:
     start: RecurrenceStartInput | None = UNSET
     time_zone: TimeZone | None = UNSET
     policies: RecurrencePoliciesInput | None = UNSET
+
+
+@strawberry.input
+class SeriesPauseInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesResumeInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesEndInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesSkipInput:
+    slot: str = strawberry.field(description="One that has no occurrence yet, as slots are told.")
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.type
+class SeriesPausePayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesResumePayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesEndPayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesSkipPayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]

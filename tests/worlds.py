@@ -13,6 +13,7 @@ from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch, LabelService
+from domain.services.occurrences import OccurrenceService
 from domain.services.series import SeriesService
 from domain.services.task_patch import TaskPatch
 from domain.services.tasks import TaskService
@@ -36,6 +37,7 @@ class World:
     lanes: Lanes
     store: PostgresStore
     tasks: TaskService
+    occurrences: OccurrenceService
     series: SeriesService
     labels: LabelService
     workspaces: WorkspaceService

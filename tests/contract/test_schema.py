@@ -27,7 +27,6 @@ NOT_YET = {
     "Field Subscription.notifications was removed.",
     "Field Subscription.taskView was removed.",
     "Field Task.reminders was removed.",
-    "Field TaskUpdateInput.recurrence was removed.",
     "Field Viewer.unreadNotificationCount was removed.",
     "Notification was removed.",
     "NotificationChannel was removed.",

@@ -70,6 +70,7 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
     use = UseCases(
         accounts=cast("AccountService", None),
         labels=world.labels,
+        occurrences=world.occurrences,
         series=world.series,
         tasks=world.tasks,
         workspaces=world.workspaces,

@@ -84,6 +84,7 @@ async def api(world: World, database_url: str) -> AsyncIterator[Api]:
     use = UseCases(
         accounts=cast("AccountService", None),
         labels=world.labels,
+        occurrences=world.occurrences,
         series=world.series,
         tasks=world.tasks,
         workspaces=world.workspaces,
@@ -329,3 +330,85 @@ async def test_a_preview_is_bounded(api: Api, first: int, code: str) -> None:
     answer = await api.send(PREVIEW, recurrence={"preset": "DAILY"}, first=first)
 
     assert [one["extensions"]["code"] for one in answer["errors"]] == [code]
+
+
+async def test_series_are_paused_resumed_skipped_and_ended(api: Api) -> None:
+    task = await api.create(
+        recurrence={"preset": "DAILY", "start": {"date": "2027-01-01", "time": "09:00"}}
+    )
+    series = task["series"]["id"]
+
+    for name, given, shown in (
+        ("seriesPause", {}, {"isPaused": True, "nextAt": None, "version": 2}),
+        ("seriesResume", {}, {"isPaused": False, "nextAt": NEXT, "version": 3}),
+        (
+            "seriesSkip",
+            {"slot": "2027-01-02T09:00"},
+            {"isPaused": False, "nextAt": NEXT, "version": 4},
+        ),
+        ("seriesEnd", {}, {"isPaused": False, "nextAt": None, "version": 5}),
+    ):
+        kind = f"{name[0].upper()}{name[1:]}Input"
+        answer = await api.ask(
+            f"""mutation ($id: ID!, $input: {kind}!) {{ {name}(id: $id, input: $input) {{
+                series {{ isPaused nextAt version }} seq userErrors {{ code }} }} }}""",
+            id=series,
+            input={**given, "expectedVersion": shown["version"] - 1},
+        )
+        assert answer[name]["series"] == shown
+        assert (answer[name]["userErrors"], int(answer[name]["seq"])) == (
+            [],
+            await api.world.head(),
+        )
+
+
+NEXT = "2027-01-01T08:00:00+00:00"
+
+
+async def test_a_stale_version_shows_the_series_as_it_is(api: Api) -> None:
+    task = await api.create(recurrence={"preset": "DAILY"})
+
+    answer = await api.ask(
+        """mutation ($id: ID!) { seriesPause(id: $id, input: {expectedVersion: 9}) {
+            series { id version nextAt } seq userErrors { code field } } }""",
+        id=task["series"]["id"],
+    )
+
+    assert answer["seriesPause"] == {
+        "series": {"id": task["series"]["id"], "version": 1, "nextAt": "2026-11-22T23:00:00+00:00"},
+        "seq": None,
+        "userErrors": [{"code": "STALE_VERSION", "field": ["input", "expectedVersion"]}],
+    }
+
+
+async def test_edits_reach_as_far_as_they_say(api: Api) -> None:
+    task = await api.create()
+    update = """mutation ($id: ID!, $input: TaskUpdateInput!) {
+        taskUpdate(id: $id, input: $input) {
+            task { title series { summary endedAt } occurrence { slot } } userErrors { code } } }"""
+
+    began = await api.ask(update, id=task["id"], input={"recurrence": {"preset": "WEEKLY"}})
+    renamed = await api.ask(update, id=task["id"], input={"title": "Feed", "scope": "ALL"})
+    ended = await api.ask(update, id=task["id"], input={"recurrence": None})
+
+    assert began["taskUpdate"]["task"]["occurrence"] == {"slot": "2026-11-23T00:00"}
+    assert renamed["taskUpdate"]["task"]["title"] == "Feed"
+    assert ended["taskUpdate"]["task"]["series"]["endedAt"] == "2026-11-23T12:00:00+00:00"
+    assert (await api.world.log())[-1]["kind"] == "series.ended"
+    gone = await api.ask(
+        """mutation ($id: ID!) { taskDelete(id: $id, input: {scope: THIS_AND_FOLLOWING}) {
+            task { deletedAt } userErrors { code } } }""",
+        id=task["id"],
+    )
+    assert gone["taskDelete"]["task"]["deletedAt"] == "2026-11-23T12:00:00+00:00"
+
+
+async def test_a_skipped_occurrence_is_cancelled(api: Api) -> None:
+    task = await api.create(recurrence={"preset": "DAILY"})
+
+    answer = await api.ask(
+        "mutation ($id: ID!) { taskSkip(id: $id) { task { status } userErrors { code } } }",
+        id=task["id"],
+    )
+
+    assert answer["taskSkip"] == {"task": {"status": "CANCELLED"}, "userErrors": []}
