@@ -18,6 +18,9 @@ from domain.selection import Selection
 
 # The one order of each connection that lies in another object.
 SUBTASK_ORDER: Final = (Order(POSITION),)
+HISTORY_ORDER: Final = (
+    Order(Key(name="SLOT", attribute="instant", kind=datetime), descending=True),
+)
 MEMBER_ORDER: Final = (Order(Key(name="JOINED_AT", attribute="created_at", kind=datetime)),)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Annotated, ForwardRef
+
 import strawberry
 from strawberry import UNSET
 
@@ -9,6 +12,8 @@ from domain.recurrence.policies import Anchor, CatchUp, Gap, MonthEnd, Open, Ove
 from domain.recurrence.presets import Preset
 from domain.services.occurrences import Scope
 from schema.errors import UserError
+from schema.paging import nested
+from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
 
 GapPolicy = strawberry.enum(
@@ -91,6 +96,24 @@ class Series:
     next_at: DateTime | None
     ended_at: DateTime | None
     version: int
+    # The type of a slot has a task, and lies beside that.
+    history: object = planned(
+        nested,
+        Annotated[ForwardRef("SeriesSlotConnection"), strawberry.lazy("schema.tasks")],
+        "Its slots up to the next, and those that were skipped ahead; the latest first.",
+    )
+
+
+@strawberry.enum(
+    description="What became of a slot. MOVED is open, and due at another time; a cancelled or"
+    " deleted occurrence is SKIPPED; MISSED was passed over, or replaced by the next."
+)
+class SeriesSlotState(Enum):
+    OPEN = "OPEN"
+    DONE = "DONE"
+    SKIPPED = "SKIPPED"
+    MISSED = "MISSED"
+    MOVED = "MOVED"
 
 
 @strawberry.type(

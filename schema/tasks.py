@@ -13,7 +13,13 @@ from schema.labels import Category, Tag
 from schema.paging import PageInfo, nested
 from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
-from schema.series import Occurrence, RecurrenceInput, RecurrenceScope, Series
+from schema.series import (
+    Occurrence,
+    RecurrenceInput,
+    RecurrenceScope,
+    Series,
+    SeriesSlotState,
+)
 from schema.workspaces import User
 
 TaskStatus = strawberry.enum(Status, name="TaskStatus", description="Where a task stands.")
@@ -81,6 +87,28 @@ class TaskConnection:
     page_info: PageInfo
     total_count: int | None
     seq: Sequence
+
+
+@strawberry.type
+class SeriesSlot:
+    slot: str
+    instant: DateTime
+    state: SeriesSlotState
+    task: Task | None
+
+
+@strawberry.type
+class SeriesSlotEdge:
+    cursor: str
+    node: SeriesSlot
+
+
+@strawberry.type
+class SeriesSlotConnection:
+    edges: list[SeriesSlotEdge]
+    nodes: list[SeriesSlot]
+    page_info: PageInfo
+    total_count: int | None
 
 
 @strawberry.input(description="timeZone: the viewer's where absent.")

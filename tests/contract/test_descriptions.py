@@ -7,13 +7,23 @@ from graphql import GraphQLObjectType, get_named_type, is_non_null_type, is_obje
 
 from carillon.graphql import build
 from infra.postgres.objects import KINDS
-from infra.postgres.tables import account, category, member, series, tag, task, workspace
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    series,
+    series_slot,
+    tag,
+    task,
+    workspace,
+)
 from resolvers.selection import attribute
 
 CORE = build()._schema
 TABLES = {
     "Task": task,
     "Series": series,
+    "SeriesSlot": series_slot,
     "Category": category,
     "Tag": tag,
     "User": account,
@@ -26,6 +36,7 @@ MADE = {
     ("Task", "tags"): "an aggregate",
     ("Task", "subtasks"): "a connection is there without rows, too",
     ("Series", "recurrence"): "its columns",
+    ("Series", "history"): "a connection",
     ("Member", "user"): "by a foreign key that is not null",
     ("Workspace", "viewer_role"): "only members see a workspace",
     ("Workspace", "members"): "a connection",
@@ -34,7 +45,10 @@ MADE = {
     ("Viewer", "workspaces"): "an aggregate",
 }
 # Put together elsewhere: the parts of a connection.
-PARTS = {"TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"}
+PARTS = {
+    *("TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"),
+    *("SeriesSlotConnection", "SeriesSlotEdge"),
+}
 # They lie in their owner's row, and are null as a whole where one of their columns is.
 INSIDE = {"Due", "Occurrence", "Recurrence", "RecurrenceStart", "RecurrencePolicies"}
 

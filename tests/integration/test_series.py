@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -11,8 +11,9 @@ import pytest
 
 from carillon.graphql import build
 from domain.access import Viewer
-from domain.ids import SessionId, UserId
+from domain.ids import SessionId, TaskId, UserId
 from domain.services.accounts import AccountService
+from domain.services.task_patch import DueDraft
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
@@ -20,6 +21,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
 from schema.context import UseCases
+from tests.recurring import Recurring
 from tests.worlds import FixedClock, World
 
 CREATE = """mutation ($at: ID!, $input: TaskCreateInput!) {
@@ -338,7 +340,7 @@ async def test_series_are_paused_resumed_skipped_and_ended(api: Api) -> None:
     )
     series = task["series"]["id"]
 
-    for name, given, shown in (
+    steps: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("seriesPause", {}, {"isPaused": True, "nextAt": None, "version": 2}),
         ("seriesResume", {}, {"isPaused": False, "nextAt": NEXT, "version": 3}),
         (
@@ -347,7 +349,8 @@ async def test_series_are_paused_resumed_skipped_and_ended(api: Api) -> None:
             {"isPaused": False, "nextAt": NEXT, "version": 4},
         ),
         ("seriesEnd", {}, {"isPaused": False, "nextAt": None, "version": 5}),
-    ):
+    ]
+    for name, given, shown in steps:
         kind = f"{name[0].upper()}{name[1:]}Input"
         answer = await api.ask(
             f"""mutation ($id: ID!, $input: {kind}!) {{ {name}(id: $id, input: $input) {{
@@ -412,3 +415,41 @@ async def test_a_skipped_occurrence_is_cancelled(api: Api) -> None:
     )
 
     assert answer["taskSkip"] == {"task": {"status": "CANCELLED"}, "userErrors": []}
+
+
+async def test_the_history_tells_what_became_of_each_slot(api: Api) -> None:
+    recurring = Recurring.of(api.world)
+    days = [f"2027-01-0{number}T09:00" for number in range(1, 8)]
+    await recurring.begin()
+    series = (await recurring.series())["id"]
+    world = recurring.world
+    await recurring.edits.skip(world.command(), series, days[6], None)
+    for day in days[:2]:
+        await recurring.tick(day)
+    await recurring.complete(TaskId((await recurring.task("01-01T09:00"))["id"]))
+    second = TaskId((await recurring.task("01-02T09:00"))["id"])
+    await recurring.update(second, due=DueDraft(day=date(2027, 1, 9)))
+    await recurring.tick(days[4])
+    await recurring.delete(TaskId((await recurring.task("01-03T09:00"))["id"]))
+
+    query = """query ($id: ID!, $after: String) { series(id: $id) {
+        history(first: 5, after: $after) {
+        totalCount nodes { slot state task { title } } pageInfo { hasNextPage endCursor } } } }"""
+    first = (await api.ask(query, id=str(series)))["series"]["history"]
+    after = first["pageInfo"]["endCursor"]
+    second_page = (await api.ask(query, id=str(series), after=after))["series"]["history"]
+
+    states = [(one["slot"], one["state"]) for one in (*first["nodes"], *second_page["nodes"])]
+    assert states == [
+        (days[6], "SKIPPED"),
+        (days[5], "OPEN"),
+        (days[4], "OPEN"),
+        (days[3], "MISSED"),
+        (days[2], "SKIPPED"),
+        (days[1], "MOVED"),
+        (days[0], "DONE"),
+    ]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (7, True)
+    assert second_page["pageInfo"]["hasNextPage"] is False
+    assert first["nodes"][1]["task"] == {"title": "Water"}
+    assert first["nodes"][3]["task"] is None
