@@ -55,6 +55,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("series_pkey")),
+        postgresql_with={"fillfactor": 70},
     )
     op.create_index("series_workspace_idx", "series", ["workspace_id"])
     op.create_index(
