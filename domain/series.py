@@ -109,13 +109,14 @@ class LedgerSlot:
     """A row of the ledger: no slot of a series is there twice for one origin.
 
     `origin` is the occurrence whose completion led to the slot, where the series counts from
-    completions; else NO_ORIGIN. None in a row that is there already, and found by its task.
+    completions; else NO_ORIGIN. A row that is there already may be named by its task, without an
+    origin, and keeps its instant where none is given.
     """
 
     series_id: SeriesId
     slot: str
     origin: UUID | None
-    instant: datetime
+    instant: datetime | None
     state: SlotState
     task_id: TaskId | None
 

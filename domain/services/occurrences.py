@@ -278,7 +278,7 @@ def _slot(task: Task, state: SlotState) -> LedgerSlot:
         series_id=task.series_id,
         slot=task.slot,
         origin=None,
-        instant=task.created_at,
+        instant=None,
         state=state,
         task_id=task.id,
     )

@@ -143,7 +143,7 @@ class Batch:
                 series_id=one.series.id,
                 slot=old.slot or "",
                 origin=None,
-                instant=one.series.done_until,
+                instant=None,
                 state=SlotState.MISSED,
                 task_id=old.id,
             )

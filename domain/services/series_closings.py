@@ -113,7 +113,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         series_id=one.series.id,
         slot=latest.slot or "",
         origin=followed.origin,
-        instant=one.series.done_until,
+        instant=None,
         state=SlotState.WITHDRAWN,
         task_id=latest.id,
     )

@@ -188,6 +188,7 @@ BEGIN
     END IF;
     IF p ? 'slots' THEN
         UPDATE series_slot SET state = s.state,
+            instant = coalesce(s.instant, series_slot.instant),
             task_id = coalesce(s.task_id, series_slot.task_id)
         FROM jsonb_populate_recordset(NULL::series_slot, p->'slots') AS s
         WHERE (series_slot.series_id, series_slot.slot) = (s.series_id, s.slot)
