@@ -67,6 +67,7 @@ class TextStream:
     after: int | None = None
     group: str = "everybody"
     key: str = "changes"
+    cost: int = 1
     waits: bool = False
     rendered: list[Message] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)

@@ -73,7 +73,15 @@ class OccurrenceService:
             Refused: as `TaskService.update`; CONFLICT, the series has ended.
         """
         below = not isinstance(patch.parent, Keep) and patch.parent is not None
-        needs = replace(needs_of(patch), task=id, height=below, its_series=True, occurrences=True)
+        needs = needs_of(patch)
+        needs = replace(
+            needs,
+            task=id,
+            height=below,
+            wishes=needs.users,
+            its_series=True,
+            occurrences=True,
+        )
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = editable(seen, expected)

@@ -14,6 +14,7 @@ from domain.recurrence.policies import Anchor, Open
 from domain.recurrence.series import CATCH_UP_MAX
 from domain.recurrence.slots import Slot, occurrence_id
 from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState
+from domain.services import ringing
 from domain.services.collector import Collector
 from domain.spawning import Step, fresh, occurrence, passed_over, step
 from domain.tasks import SUBTREE_MAX, Status, Task
@@ -104,8 +105,11 @@ class Batch:
             self._keep(one, slot, SlotState.SPAWNED, withdrawn[0].id)
             return withdrawn[0].id
         made = occurrence(one.series, slot, self._id(one.series, slot), self._at)
-        self._all.create(self._known(made))
+        placed = self._all.create(self._known(made))
         if one.current is not None:
+            self._all.ledger |= ringing.carried(
+                self._seen, one.current.id, placed, self._at, self._new_id
+            )
             copies = fresh(made, one.current, _below(one), self._new_id)
             for copy in islice(copies, SUBTREE_MAX - 1):
                 self._all.create(self._known(copy))

@@ -15,7 +15,7 @@ from infra.postgres.log import COLUMNS, change_of
 # Of one call: what a broker takes in one message batch without a limit of ours being raised.
 ENTRIES_MAX_BYTES = 1_000_000
 
-_TABLES: Final = {Streams.WORKSPACES: "workspace", Streams.USERS: "user_stream"}
+TABLES: Final = {Streams.WORKSPACES: "workspace", Streams.USERS: "user_stream"}
 # Round the streams by their last bytes: the ids' first ones tell the time they were made at.
 _PENDING = f"""
 SELECT s.id, greatest(p.seq, s.floor) AS after, s.head
@@ -61,7 +61,7 @@ class PostgresBacklog:
     ) -> Sequence[Pending]:
         """See `Backlog.pending`."""
         last = self._last.get(consumer, UUID(int=0))
-        statement = _PENDING.format(table=_TABLES[streams])
+        statement = _PENDING.format(table=TABLES[streams])
         rows = await self._statements.fetch(statement, consumer, shards, limit, last)
         if rows:
             self._last[consumer] = rows[-1]["id"]
@@ -89,7 +89,7 @@ class PostgresBacklog:
 
     async def lag(self, consumer: str, streams: Streams) -> Lag:
         """See `Backlog.lag`."""
-        row = await self._statements.fetchrow(_LAG.format(table=_TABLES[streams]), consumer)
+        row = await self._statements.fetchrow(_LAG.format(table=TABLES[streams]), consumer)
         if row is None:
             raise LookupError(consumer)
         return Lag(changes=row["changes"], oldest_at=row["oldest_at"])

@@ -49,6 +49,9 @@ def test_the_environment_says_what_arguments_do_not(environment: pytest.MonkeyPa
         ("any origin", "ALLOWED_ORIGINS", "*", "a scheme and a host"),
         ("a pooler of nothing", "DATABASE_POOLER", "true", "need CARILLON_DATABASE_URL"),
         ("a store without a sidecar", "SECRET_STORE", "secrets", "needs CARILLON_DAPR_URL"),
+        ("a log shorter than its keys", "KEEP_LOG_DAYS", "29", "_KEYS_DAYS is more than _KEEP_LOG"),
+        ("sessions gone before tokens", "KEEP_SESSIONS_DAYS", "1", "greater than or equal to 2"),
+        ("no trash at all", "KEEP_TRASH_DAYS", "0", "greater than or equal to 1"),
         ("a sidecar without a scheme", "DAPR_URL", "127.0.0.1:3500", "must begin with http://"),
     ],
 )
