@@ -5,15 +5,8 @@ import importlib
 import sys
 
 ALL = (
-    "read",
-    "mutations",
-    "fanout",
-    "live",
-    "calendar",
-    "recurrence",
-    "reminders",
-    "distributed",
-    "dapr",
+    *("read", "mutations", "fanout", "live", "calendar", "recurrence", "series"),
+    *("reminders", "distributed", "dapr"),
 )
 
 for name in sys.argv[1:] or ALL:

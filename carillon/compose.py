@@ -33,6 +33,7 @@ from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
 from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
 from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
@@ -203,6 +204,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
             notifications=NotificationService(
                 PostgresFeed(to.writes, new_id=uuid7, committed=events.committed), clock
             ),
+            occurrences=OccurrenceService(mutations, uuid7),
             preferences=PreferenceService(
                 PostgresWishes(to.writes, new_id=uuid7, committed=events.committed),
                 await stack.enter_async_context(outbound_of(settings)),
@@ -210,7 +212,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 uuid7,
             ),
             reminders=ReminderService(mutations, uuid7),
-            series=SeriesService(store, clock, uuid7),
+            series=SeriesService(mutations, store, clock),
             tasks=TaskService(mutations, uuid7),
             verification=VerificationService(
                 PostgresTrials(to.writes), clock, is_on=settings.email_verification

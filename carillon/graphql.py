@@ -12,7 +12,7 @@ from resolvers.notifications import (
     NotificationSubscription,
 )
 from resolvers.preferences import PreferenceMutation, PreferenceQuery
-from resolvers.series import SeriesQuery
+from resolvers.series import SeriesMutation, SeriesQuery
 from resolvers.tasks import TaskMutation, TaskQuery
 from resolvers.workspaces import WorkspaceMutation, WorkspaceQuery
 from schema.changes import CaughtUp, Change, ResyncRequired
@@ -33,6 +33,7 @@ class Mutation(
     WorkspaceMutation,
     LabelMutation,
     TaskMutation,
+    SeriesMutation,
     NotificationMutation,
     PreferenceMutation,
 ):

@@ -54,8 +54,9 @@ class Needs:
     the workspace has. `leaving` says that the actor will be no member any more, `leaving_of` asks
     what would still ring there for who leaves. `task_of` names what stands for its task: a
     reminder, or a delivery, whose whole lineage is read then. `wishes` are those whose
-    preferences are read. `series` asks for
-    what the next turn of these needs, `occurrences` for all of theirs that are open.
+    preferences are read. `series` asks for what the next turn of these needs, `its_series` for that
+    of the task's own; `occurrences` for all of theirs that are open, and those that follow the
+    task.
     """
 
     workspace: WorkspaceId | None = None
@@ -79,6 +80,7 @@ class Needs:
     wishes: tuple[UserId, ...] = ()
     task_of: tuple[Literal["reminder", "delivery"], UUID] | None = None
     series: tuple[SeriesId, ...] = ()
+    its_series: bool = False
     occurrences: bool = False
 
 
@@ -95,22 +97,24 @@ class Followed:
 class SeenSeries:
     """What a look found of one series.
 
-    `current` is its latest occurrence, `below` its subtasks, each after its parent; `followed` is
-    there where the one before that had to be closed first. `open` are its other
-    occurrences that are open, where they were asked for or are about to be replaced. `skipped` are
-    slots to come that somebody skipped, `withdrawn` the occurrences that may come again by their
-    slot and origin, each with its subtasks, or empty where it is gone. `parent` is the version of
-    the template's parent, None where that is not live.
+    `current` is its latest occurrence; `followed` is there where the one before that had to be
+    closed first. `open` are other occurrences that are open, where they were asked for, or are
+    about to be replaced. `withdrawn` are occurrences that may come again, by their slot and
+    origin, each with its subtasks, or empty where it is gone. `below` are the subtasks of all
+    these, each after its parent. `parent` is the version of the template's parent, None where
+    that is not live. `later` are the occurrences whose slots come no sooner than that of the task,
+    which is at `since`.
     """
 
     series: Series
     current: Task | None
-    below: tuple[Task, ...]
+    below: Mapping[TaskId, tuple[Task, ...]]
     followed: Followed | None
     open: tuple[Task, ...]
-    skipped: frozenset[str]
     withdrawn: Mapping[tuple[str, UUID], tuple[Task, ...]]
     parent: int | None
+    later: frozenset[TaskId]
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,8 @@ class Writes:
 
     The `*_rev` are the counters the decision relied on, None where it read nothing of the kind;
     `*_moved` say which counters this change moves. `seen` are versions of tasks to be unchanged,
-    `series_seen` the `rev` of series.
+    `series_seen` the `rev` of series. `slots_moved` are those of the first series from an instant
+    on, which become those of the second.
     `subject` is what the idempotency record points to: the thing that the mutation answers. Its
     state is in the log, or `unchanged` holds it: what a mutation without facts answers. `own` says
     whose stream the answer's seq is of, where it is not the workspace's.
@@ -224,6 +229,7 @@ class Writes:
     series_seen: Mapping[SeriesId, int] = field(default_factory=dict)
     series_new: tuple[Series, ...] = ()
     series: tuple[Series, ...] = ()
+    slots_moved: tuple[SeriesId, SeriesId, datetime] | None = None
     slots_new: tuple[LedgerSlot, ...] = ()
     slots: tuple[LedgerSlot, ...] = ()
     ledger: LedgerWrites = NOTHING

@@ -21,6 +21,9 @@ from domain.selection import Selection
 ANSWER_MAX_BYTES = 8_388_608
 # The one order of each connection that lies in another object.
 SUBTASK_ORDER: Final = (Order(POSITION),)
+HISTORY_ORDER: Final = (
+    Order(Key(name="SLOT", attribute="instant", kind=datetime), descending=True),
+)
 MEMBER_ORDER: Final = (Order(Key(name="JOINED_AT", attribute="created_at", kind=datetime)),)
 
 

@@ -14,6 +14,7 @@ from domain.selection import Missing, Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
 from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
@@ -28,6 +29,7 @@ class UseCases:
 
     accounts: AccountService
     labels: LabelService
+    occurrences: OccurrenceService
     notifications: NotificationService
     preferences: PreferenceService
     reminders: ReminderService

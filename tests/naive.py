@@ -18,7 +18,7 @@ from domain.due import Due
 from domain.errors import Invisible, OverLimit, Unauthenticated, invalid
 from domain.ids import parse_uuid
 from domain.paging import KEYS, Order, decode, encode
-from domain.reading import MEMBER_ORDER, SUBTASK_ORDER
+from domain.reading import HISTORY_ORDER, MEMBER_ORDER, SUBTASK_ORDER
 from domain.tasks import Status, Task, instant_text
 from domain.text import sort_key
 
@@ -39,6 +39,7 @@ class Facts:
     tags: Sequence[Row]
     tasks: list[Task]
     series: Sequence[Row] = ()
+    slots: Sequence[Row] = ()
     changes: list[Change] = field(default_factory=list)
     reminders: Sequence[Row] = ()
     notifications: Sequence[Row] = ()
@@ -265,6 +266,30 @@ class _Resolvers:
 
     def Task_series(self, source: Row, _info: Any) -> Any:  # noqa: N802
         return self._series(source["series"])
+
+    def Series_history(self, source: Row, _info: Any, **given: Any) -> Any:  # noqa: N802
+        slots = [s for s in self.facts.slots if s["series"] == source["id"]]
+        return self._page(slots, HISTORY_ORDER, given, lambda s: (s["at"], s["id"]), None)
+
+    def SeriesSlot_task(self, source: Row, _info: Any) -> Any:  # noqa: N802
+        return next((self._task(t) for t in self.facts.tasks if t.id == source["task"]), None)
+
+    def SeriesSlot_state(self, source: Row, _info: Any) -> Any:  # noqa: N802
+        task = next((t for t in self.facts.tasks if t.id == source["task"]), None)
+        if source["state"] != "SPAWNED" or task is None:
+            return "SKIPPED" if source["state"] == "SPAWNED" else source["state"]
+        if task.status is Status.DONE:
+            return "DONE"
+        if task.deleted_at is not None or task.status is Status.CANCELLED:
+            return "SKIPPED"
+        if task.due is None:
+            return "MOVED"
+        at = task.due.day.isoformat() if task.due.at is None else task.due.instant
+        return (
+            "OPEN"
+            if at == (source["slot"][:10] if task.due.at is None else source["at"])
+            else "MOVED"
+        )
 
     def _series(self, id: UUID | None) -> Any:
         return next((one for one in self.facts.series if one["id"] == id), None)

@@ -14,6 +14,7 @@ from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch, LabelService
 from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
 from domain.services.preferences import PreferenceService
 from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
@@ -44,6 +45,7 @@ class World:
     lanes: Lanes
     store: PostgresStore
     tasks: TaskService
+    occurrences: OccurrenceService
     reminders: ReminderService
     series: SeriesService
     labels: LabelService
@@ -60,6 +62,7 @@ class World:
         return UseCases(
             accounts=cast("AccountService", None),
             labels=self.labels,
+            occurrences=self.occurrences,
             notifications=cast("NotificationService", None),
             preferences=cast("PreferenceService", None),
             reminders=self.reminders,

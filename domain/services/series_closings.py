@@ -94,7 +94,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
     latest, followed = one.current, one.followed
     if latest is None or followed is None or before is None or not before.is_open:
         return None
-    gone = (*reversed(one.below), latest)
+    gone = (*reversed(one.below.get(latest.id, ())), latest)
     if not all(is_untouched(task) for task in gone):
         return None
     changes = []
@@ -115,7 +115,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         series_id=one.series.id,
         slot=latest.slot or "",
         origin=followed.origin,
-        instant=one.series.done_until,
+        instant=None,
         state=SlotState.WITHDRAWN,
         task_id=latest.id,
     )

@@ -62,7 +62,7 @@ class TaskService:
         needs = replace(needs_of(draft), workspace=workspace, wishes=_people(command, draft))
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            _require_editor(seen, "workspaceId", "There is no such workspace.")
+            require_editor(seen, "workspaceId", "There is no such workspace.")
             require_all_sound(reminders or (), at)
             blank = tasks.blank(new, workspace, at)
             first = self._first(blank, draft, seen, at)
@@ -110,7 +110,7 @@ class TaskService:
         needs = replace(needs, task=id, height=below, wishes=needs.users)
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             tasks.require_live(task)
             new = patched(task, patch, seen, at)
             decision = _changed(seen, "task.updated", task, new, at)
@@ -139,7 +139,7 @@ class TaskService:
         self, command: Command, id: TaskId, expected: int | None, kind: str, status: Status
     ) -> Outcome:
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             tasks.require_live(task)
             idle = status is Status.OPEN and task.status is Status.IN_PROGRESS
             new = task if idle else tasks.with_status(task, status, at)
@@ -151,7 +151,7 @@ class TaskService:
         """Moves a task and its subtasks to the trash; deleting again is no change."""
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             if task.deleted_at is not None:
                 return _unchanged(seen, task, at)
             return _moved(seen, "task.deleted", task, at, lambda one: replace(one, deleted_at=at))
@@ -166,7 +166,7 @@ class TaskService:
         """
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             if task.deleted_at is None:
                 return _unchanged(seen, task, at)
             parent = seen.tasks.get(seen.ancestors[0]) if seen.ancestors else None
@@ -184,17 +184,18 @@ def _people(command: Command, draft: TaskPatch) -> tuple[UserId, ...]:
     return (*own, *needs_of(draft).users)
 
 
-def _require_editor(seen: Seen, field: str, message: str) -> None:
+def require_editor(seen: Seen, field: str, message: str) -> None:
+    """Raises Refused unless the actor sees the workspace, and may change its tasks."""
     if seen.workspace is None:
         raise not_found(message, field)
     require(seen.role, Role.MEMBER, "make you a member, who may change its tasks")
 
 
-def _editable(seen: Seen, expected: int | None) -> Task:
+def editable(seen: Seen, expected: int | None) -> Task:
     """Returns the task asked for; raises what refuses its change."""
     if seen.task is None:
         raise not_found("There is no such task.", "id")
-    _require_editor(seen, "id", "There is no such task.")
+    require_editor(seen, "id", "There is no such task.")
     tasks.require_version(
         seen.task, expected, tasks.task_state(seen.task, _display(seen.task, seen))
     )

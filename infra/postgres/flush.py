@@ -68,6 +68,14 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
             if not {"recurrence", "template"}.isdisjoint(fields.get(one.id, ()))
         ],
         "series_moved": [moved_row(one) for one in writes.series],
+        "slots_moved": writes.slots_moved
+        and dict(
+            zip(
+                ("source", "target", "since"),
+                (*writes.slots_moved[:2], instant_text(writes.slots_moved[2])),
+                strict=True,
+            )
+        ),
         "slots_new": [ledger_row(one) for one in writes.slots_new],
         "slots": [ledger_row(one) for one in writes.slots],
         "changes": [

@@ -8,7 +8,7 @@ from domain.personal import LEAVING_MAX
 from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
-from infra.postgres.series_look import series_parts
+from infra.postgres.series_look import OfIds, OfTask, series_parts
 
 TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
@@ -47,8 +47,13 @@ class _Look:
         self._actor = "NULL" if self._is_own else self._bind(command.actor, "uuid")
         self._its_task: str | None = None
         self._workspace(needs)
-        if needs.series:
-            parts = series_parts(TASK, self._bind(needs.series, "uuid[]"), needs)
+        if needs.series or needs.its_series:
+            whose: OfTask | OfIds
+            if needs.its_series:
+                whose = OfTask(self._bind(needs.task, "uuid"))
+            else:
+                whose = OfIds(self._bind(needs.series, "uuid[]"))
+            parts = series_parts(TASK, whose, needs)
             self.ctes |= parts.ctes
             self.parts |= parts.parts
         if command.key is not None:
@@ -90,6 +95,9 @@ class _Look:
             self.parts["label"] = f"""(
                 SELECT json_build_object('id', id, 'name', name, 'colour', colour)
                 FROM {kind} WHERE id = {one} AND workspace_id = (SELECT id FROM ws))"""
+        elif needs.series:
+            one = self._bind(needs.series[0], "uuid")
+            target = f"(SELECT workspace_id FROM series WHERE id = {one})"
         else:
             target = "NULL::uuid"
             self.parts["founded"] = _MEMBERSHIPS.format(user=self._actor, when="=")
@@ -189,7 +197,8 @@ class _Look:
         whose = [self._its_task] if self._its_task is not None else []
         whose += [f"SELECT {self._bind(needs.task, 'uuid')}"] if needs.task else []
         whose += ["SELECT id FROM below"] if needs.subtree else []
-        whose += ["SELECT id FROM shown"] if needs.series else []
+        whose += ["SELECT id FROM shown"] if "shown" in self.ctes else []
+        whose += ["SELECT id FROM asked"] if self._is_own and needs.tasks else []
         if whose:
             self.ctes["rung"] = f"""
                 SELECT id FROM task

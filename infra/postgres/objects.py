@@ -23,6 +23,7 @@ from domain.tasks import Priority
 from domain.workspaces import Role
 from infra.postgres import bounds, connections
 from infra.postgres.building import Statement, json_list, name_of, text_of
+from infra.postgres.history import history, slot_state
 from infra.postgres.tables import (
     account,
     category,
@@ -197,6 +198,14 @@ def _members(statement: Statement, source: Source, field: Field) -> ColumnElemen
     return connections.members(statement, source.rows, field, _node)
 
 
+def _history(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    return history(statement, source.rows, field, _node)
+
+
+def _slot_state(statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return slot_state(statement, source.rows)
+
+
 def _reminders(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
     """Returns the viewer's own, by when they ring."""
     rows = reminder.alias()
@@ -279,6 +288,12 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
     "Series": {
         **_columns("id", "workspace_id", "summary", "is_paused", "next_at", "ended_at", "version"),
         "recurrence": _within("id"),
+        "history": _history,
+    },
+    "SeriesSlot": {
+        **_columns("slot", "instant"),
+        "state": _slot_state,
+        "task": _to_one(task, "task_id"),
     },
     "Recurrence": {
         **_columns("rule", "cron"),

@@ -72,7 +72,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         founded_count=row.get("founded") or 0,
         joined_count=row.get("joined") or 0,
         series=None
-        if row.get("series_excess") and len(needs.series) > 1
+        if row.get("series_excess") and (needs.occurrences or len(needs.series) > 1)
         else seen_series(row, lambda one: task_of(one, space))
         if space
         else {},

@@ -14,6 +14,7 @@ from infra.postgres.tables import (
     notification,
     reminder,
     series,
+    series_slot,
     tag,
     task,
     workspace,
@@ -24,6 +25,7 @@ CORE = build()._schema
 TABLES = {
     "Task": task,
     "Series": series,
+    "SeriesSlot": series_slot,
     "Category": category,
     "Tag": tag,
     "User": account,
@@ -38,6 +40,7 @@ MADE = {
     ("Task", "tags"): "an aggregate",
     ("Task", "subtasks"): "a connection is there without rows, too",
     ("Series", "recurrence"): "its columns",
+    ("Series", "history"): "a connection",
     ("Member", "user"): "by a foreign key that is not null",
     ("Workspace", "viewer_role"): "only members see a workspace",
     ("Workspace", "members"): "a connection",
@@ -51,12 +54,8 @@ MADE = {
 }
 # Put together elsewhere: the parts of a connection.
 PARTS = {
-    "TaskConnection",
-    "TaskEdge",
-    "MemberConnection",
-    "MemberEdge",
-    "PageInfo",
-    "NotificationPage",
+    *("TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"),
+    *("SeriesSlotConnection", "SeriesSlotEdge", "NotificationPage"),
 }
 # They lie in their owner's row, and are null as a whole where one of their columns is.
 INSIDE = {"Due", "Occurrence", "Recurrence", "RecurrenceStart", "RecurrencePolicies"}

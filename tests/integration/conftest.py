@@ -14,6 +14,7 @@ from carillon.settings import Settings
 from domain.ids import UserId, WorkspaceId
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.occurrences import OccurrenceService
 from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
@@ -37,8 +38,9 @@ async def world(database_url: str) -> AsyncIterator[World]:
             lanes=reads,
             store=store,
             tasks=TaskService(mutations, uuid4),
+            occurrences=OccurrenceService(mutations, uuid4),
             reminders=ReminderService(mutations, uuid4),
-            series=SeriesService(store, FixedClock(), uuid4),
+            series=SeriesService(mutations, store, FixedClock()),
             labels=LabelService(mutations, uuid4),
             workspaces=WorkspaceService(mutations, uuid4),
             ada=UserId(uuid4()),

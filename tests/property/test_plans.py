@@ -21,7 +21,7 @@ from domain.due import due
 from domain.ids import CategoryId, ChangeId, SeriesId, SessionId, TagId, UserId, WorkspaceId
 from domain.labels import Label
 from domain.paging import KEYS, POSITION, Order, encode
-from domain.reading import MEMBER_ORDER
+from domain.reading import HISTORY_ORDER, MEMBER_ORDER
 from domain.search import query
 from domain.tasks import Display, Priority, Status, Task, instant_text, task_state
 from domain.text import sort_key
@@ -138,6 +138,30 @@ def _tasks() -> list[Task]:
     return made
 
 
+def _slots(tasks: list[Task]) -> list[dict[str, Any]]:
+    """Returns a ledger in which some of the tasks have their slots, and some slots no task."""
+    random = Random(8)
+    made = []
+    for number, one in enumerate([*(t for t in tasks if t.series_id), *[None] * 12]):
+        on_time = one is not None and one.due is not None and random.random() < 0.5
+        at = NOW + timedelta(hours=number)
+        if on_time and one is not None and one.due is not None:
+            at = one.due.instant + timedelta(microseconds=number if one.due.at is None else 0)
+        day = one.due.day if on_time and one is not None and one.due is not None else at.date()
+        made.append(
+            {
+                "id": UUID(int=700 + number),
+                "series": one.series_id if one else SERIES[number % 3]["id"],
+                "slot": f"{day}T09:30",
+                "at": at,
+                "instant": instant_text(at),
+                "state": "SPAWNED" if one else random.choice(["SKIPPED", "MISSED", "SPAWNED"]),
+                "task": one and one.id,
+            }
+        )
+    return made
+
+
 def _labels(first: int, last: int, names: list[str]) -> list[dict[str, Any]]:
     return [
         {"id": UUID(int=n), "workspace": HOME, "name": names[n - first], "colour": f"#0000{n}"}
@@ -204,9 +228,10 @@ class World:
 _INSERT_SERIES = """
 INSERT INTO series (id, workspace_id, rule, cron, start_day, start_at, zone, gap, overlap,
     month_end, anchor, catch_up, open, summary, next_at, ended_at, is_paused, version, title,
-    description, priority, tag_ids, current, done_until, made, rev)
+    description, priority, tag_ids, skipped, current, done_until, made, rev)
 VALUES ($1, $2, $3, $4, $5::text::date, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', $1, now(), 1, 1)"""
+    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', '{}', $1, now(), 1,
+    1)"""
 
 
 def _series_row(one: Mapping[str, Any]) -> list[Any]:
@@ -217,6 +242,17 @@ def _series_row(one: Mapping[str, Any]) -> list[Any]:
         *(when["timeZone"], *policies.values(), one["summary"], one["nextAt"], one["endedAt"]),
         *(one["isPaused"], one["version"]),
     ]
+
+
+async def _fill_series(connection: asyncpg.Connection, facts: Facts) -> None:
+    for s in facts.series:
+        await connection.execute(_INSERT_SERIES, *_series_row(s))
+    for s in facts.slots:
+        await connection.execute(
+            "INSERT INTO series_slot (series_id, slot, origin, instant, state, task_id)"
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            s["series"], s["slot"], s["id"], s["at"], s["state"], s["task"],
+        )  # fmt: skip
 
 
 async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: C901 - flat
@@ -242,8 +278,7 @@ async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: 
                 f"INSERT INTO {table} VALUES ($1, $2, $3, $4, $5)",  # noqa: S608
                 one["id"], one["workspace"], one["name"], sort_key(one["name"]), one["colour"],
             )  # fmt: skip
-    for s in facts.series:
-        await connection.execute(_INSERT_SERIES, *_series_row(s))
+    await _fill_series(connection, facts)
     await insert(connection, facts.tasks)
     for r in facts.reminders:
         day, nag = r["onDay"] or {}, r["nag"] or {}
@@ -293,6 +328,7 @@ def _facts() -> Facts:
         tags=TAGS,
         tasks=tasks,
         series=SERIES,
+        slots=_slots(tasks),
         changes=[_change(number, one) for number, one in enumerate(mine, 1)],
         reminders=_reminders(mine),
         notifications=_notifications(),
@@ -344,6 +380,7 @@ def _pools(facts: Facts) -> dict[str, Any]:
     cursors = [encode([Order(POSITION)], (t.position, t.id)) for t in mine[::5]]
     dues = [(t.due.instant if t.due else None, t.id) for t in mine[::7]]
     by_due = [encode([Order(KEYS["DUE"])], place) for place in dues]
+    slots = [encode(HISTORY_ORDER, (s["at"], s["id"])) for s in facts.slots[::3]]
     joined = [encode(MEMBER_ORDER, (m["created_at"], m["id"])) for m in MEMBERS]
     spaces = [str(HOME)] * 8 + [str(OTHER), str(FOREIGN), NOBODY, "x"]
     tag, category = str(TAGS[0]["id"]), str(CATEGORIES[0]["id"])
@@ -364,6 +401,7 @@ def _pools(facts: Facts) -> dict[str, Any]:
         "Query.tasks.before": [None, None, *cursors, *by_due, "W10"],
         "Task.subtasks.after": [None, *cursors],
         "Workspace.members.after": [None, *joined],
+        "Series.history.after": [None, *slots],
         "orderBy": [
             None,
             [],
