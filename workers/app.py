@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import Code, Refused, Stale, Unavailable
+from domain.errors import PASSING, Code, Refused, Unavailable
 from workers.routes import HEALTH_PATH, INVOKE_PREFIX, METRICS_PATH, READINESS_PATH
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class WorkerApplication:
         worker = self._worker
         return [
             *(
-                Route(path, self._event(take), methods=["POST"])
+                Route(path, self._event(path, take), methods=["POST"])
                 for path, take in worker.events.items()
             ),
             *(
@@ -93,16 +93,19 @@ class WorkerApplication:
             ),
         ]
 
-    def _event(self, take: Event) -> Callable[[Request], Awaitable[Response]]:
+    def _event(self, path: str, take: Event) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             if not self._is_sidecar(request):
                 return _NOT_THE_SIDECAR
             try:
                 await take(await request.body())
-            except (OSError, Unavailable, Stale) as error:
-                log.warning("event.not_taken", extra={"said": str(error)})
-                return PlainTextResponse("Deliver it again.\n", 500)
-            except Exception:  # noqa: BLE001 - the consumer has logged it; the sidecar delivers again
+            except Exception as error:
+                # The sidecar delivers it again.
+                log.warning(
+                    "event.not_taken",
+                    exc_info=None if isinstance(error, PASSING) else error,
+                    extra={"path": path, "said": str(error)},
+                )
                 return PlainTextResponse("Deliver it again.\n", 500)
             return JSONResponse({"status": "SUCCESS"})
 
@@ -119,10 +122,9 @@ class WorkerApplication:
                 await tick()
             except Exception as error:
                 # The next tick does what this one left.
-                known = isinstance(error, OSError | Unavailable)
                 log.warning(
                     "tick.failed",
-                    exc_info=None if known else error,
+                    exc_info=None if isinstance(error, PASSING) else error,
                     extra={"path": path, "said": str(error)},
                 )
                 return PlainTextResponse("The next tick does it.\n", 500)

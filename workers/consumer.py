@@ -18,7 +18,7 @@ from uuid import UUID
 from opentelemetry import metrics
 
 from domain.changes import Change
-from domain.errors import Stale, Unavailable
+from domain.errors import PASSING
 from domain.events import KINDS, VERSION, Delivered
 from domain.inbox import Inbox, Parked, Turn
 
@@ -92,6 +92,7 @@ class Consumer:
                 )
                 await turn.move(due.seq)
         except Exception as error:
+            # Whoever brought it logs what is raised.
             if due is None or not self._is_final(due, error):
                 raise
             await self._park(due, error)
@@ -129,7 +130,7 @@ class Consumer:
         """Counts a failure; tells whether trying again would be of no use."""
         if isinstance(error, Unreadable):
             return True
-        if isinstance(error, OSError | Unavailable | Stale):
+        if isinstance(error, PASSING):
             return False
         key = (change.stream, change.seq)
         failures = self._failures.pop(key, 0) + 1
@@ -137,11 +138,11 @@ class Consumer:
         if len(self._failures) > FAILING_MAX:
             self._failures.popitem(last=False)
         self._count("failed")
-        log.warning("consumer.failed", exc_info=error, extra=self._facts(change))
+        log.warning("consumer.failed", extra={**self._facts(change), "failures": failures})
         return failures >= ATTEMPTS
 
     async def _park(self, change: Change, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"[:REASON_MAX_CHARS]
+        reason = _storable(f"{type(error).__name__}: {error}")[:REASON_MAX_CHARS]
         async with self._inbox.turn(self.name, change.stream) as turn:
             # Another process may have come further meanwhile.
             if turn.position < change.seq:
@@ -149,13 +150,20 @@ class Consumer:
                 await turn.move(change.seq)
         self._failures.pop((change.stream, change.seq), None)
         self._count("parked")
-        log.error("consumer.parked", extra={**self._facts(change), "reason": reason})
+        log.error(
+            "consumer.parked", exc_info=error, extra={**self._facts(change), "reason": reason}
+        )
 
     def _facts(self, at: Change | Parked) -> dict[str, object]:
         return {"consumer": self.name, "stream": str(at.stream), "seq": at.seq}
 
     def _count(self, outcome: str) -> None:
         _changes.add(1, {"consumer": self.name, "outcome": outcome})
+
+
+def _storable(text: str) -> str:
+    """Returns a text without what PostgreSQL keeps in none: NUL, and halves of pairs."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 async def _logged(parked: Parked, turn: Turn) -> Change:

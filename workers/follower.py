@@ -11,7 +11,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from domain.changes import Change
-from domain.errors import Stale, Unavailable
+from domain.errors import PASSING
 from domain.events import VERSION, Delivered
 from domain.outbox import Backlog, Entry, Streams
 from workers.deliveries import Taker
@@ -117,6 +117,8 @@ class Follower:
         await self._backlog.move(self._consumer.name, positions)
 
     def _warn(self, error: Exception) -> None:
-        known = isinstance(error, OSError | Unavailable | Stale)
-        facts = {"consumer": self._consumer.name, "said": str(error)}
-        log.warning("follower.failed", exc_info=None if known else error, extra=facts)
+        log.warning(
+            "follower.failed",
+            exc_info=None if isinstance(error, PASSING) else error,
+            extra={"consumer": self._consumer.name, "said": str(error)},
+        )

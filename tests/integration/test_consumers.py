@@ -191,6 +191,74 @@ async def test_a_statement_that_fails_parks_its_change_too(
     assert await bench.parked() == [(1, "DivisionByZeroError: division by zero")]
 
 
+@pytest.mark.parametrize(
+    "said, kept",
+    [
+        ("a title with \0 in it", "a title with ? in it"),
+        ("half an \ud83d emoji", "half an ? emoji"),
+    ],
+)
+async def test_a_reason_that_the_database_takes_no_text_of_blocks_no_stream(
+    bench: Bench, database: Database, said: str, kept: str
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 2)
+    bench.work.failing = {1: ValueError(said)}
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(ValueError, match=said[:4]):
+            await bench.deliver(stream, 2)
+
+    await bench.deliver(stream, 2)
+
+    assert await bench.applied(stream) == [2]
+    assert await bench.parked() == [(1, f"ValueError: {kept}")]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("template"), PermissionError("template")])
+async def test_an_error_of_files_is_a_bug_and_parked(
+    bench: Bench, database: Database, error: OSError
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 1)
+    bench.work.failing = {1: error}
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(type(error)):
+            await bench.deliver(stream, 1)
+
+    await bench.deliver(stream, 1)
+
+    assert [seq for seq, _ in await bench.parked()] == [1]
+
+
+async def test_what_the_server_is_to_blame_for_is_never_parked(
+    lanes: Lanes, database: Database
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 1)
+    codes = ["40001", "40P01", "53100", "53300", "57P01", "58030"]
+
+    async def work(_change: Change, turn: Turn) -> None:
+        assert isinstance(turn, PostgresTurn)
+        if codes:
+            await turn.statements.fetchval("SELECT fail_with($1)", codes[-1])
+
+    await lanes.fetchval(
+        """CREATE FUNCTION fail_with(code text) RETURNS void LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'not well' USING ERRCODE = code; END $$"""
+    )
+    bench = Bench(lanes)
+    bench.consumer = Consumer("work", handler=work, inbox=bench.inbox)
+    while codes:
+        for _ in range(ATTEMPTS + 1):
+            with pytest.raises(Unavailable):
+                await bench.deliver(stream, 1)
+        codes.pop()
+
+    await bench.deliver(stream, 1)
+
+    assert await bench.parked() == []
+
+
 @pytest.mark.parametrize("kind, version", [("task.sang", VERSION), ("task.updated", VERSION + 1)])
 async def test_what_a_newer_release_wrote_is_parked_at_once_and_reported(
     bench: Bench, database: Database, kind: str, version: int

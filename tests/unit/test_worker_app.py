@@ -81,6 +81,27 @@ async def test_an_event_is_taken_or_delivered_again_and_never_dropped(
         assert "bug" not in again.text
 
 
+@pytest.mark.parametrize(
+    "failure, traced",
+    [(Unavailable("away"), False), (TimeoutError("late"), False)]
+    + [(failure, True) for failure in (RuntimeError("a bug"), FileNotFoundError("a file"))],
+)
+async def test_an_event_that_is_not_taken_is_told_with_its_trace_where_it_is_a_bug(
+    http: httpx.AsyncClient,
+    calls: Calls,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+    traced: bool,
+) -> None:
+    calls.failure = failure
+
+    await http.post("/events/task-events", content=b"{}", headers=TOKEN)
+
+    [record] = [one for one in caplog.records if one.message == "event.not_taken"]
+    assert bool(record.exc_info) is traced
+    assert vars(record)["said"] == str(failure)
+
+
 async def test_a_tick_runs_and_one_that_fails_is_told(
     http: httpx.AsyncClient, calls: Calls
 ) -> None:
