@@ -82,7 +82,7 @@ async def _idle() -> None:
 
 
 async def _redriven(consumer: Consumer) -> object:
-    return await consumer.redrive()
+    return (await consumer.redrive())._asdict()
 
 
 def main() -> int:

@@ -179,21 +179,24 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_with_the_reason() -> No
         name = "work"
 
         async def take(self, delivered: Delivered) -> None:
+            if delivered.seq > 1:
+                raise Malformed("The log ends at 1.")
             taken.append(delivered)
 
     def read(body: bytes) -> Delivered:
         if body == b"junk":
             raise Malformed("It is junk.")
-        return Delivered(stream=UUID(int=1), seq=1, version=1, change=None)
+        return Delivered(stream=UUID(int=1), seq=len(body), version=1, change=None)
 
     dead = Letters()
     take = deliveries(Taker(), dead, read)
 
-    await take(b"good")
+    await take(b"1")
+    await take(b"12")
     await take(b"junk")
     dead.down = True
     with pytest.raises(ConnectionError):
         await take(b"junk")
 
     assert [one.seq for one in taken] == [1]
-    assert letters == [(b"junk", "It is junk.")]
+    assert letters == [(b"12", "The log ends at 1."), (b"junk", "It is junk.")]
