@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from carillon import serve, telemetry
 from carillon.database import Database
-from carillon.running import readiness
+from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings, plain
 from domain.changes import Change
@@ -25,12 +25,16 @@ from domain.outbox import Topic
 from infra.dapr.dead_letters import DaprDeadLetters
 from infra.envelope import delivered
 from infra.ids import uuid7
+from infra.postgres.backlog import PostgresBacklog
 from infra.postgres.inbox import PostgresInbox, PostgresTurn
 from infra.postgres.lanes import LaneOptions, Lanes
+from infra.postgres.leases import PostgresLeases
 from workers.app import Worker, WorkerApplication
 from workers.consumer import Consumer
 from workers.deliveries import deliveries
+from workers.follower import CATCH_UP_S, Follower, Overdue
 from workers.routes import PUBSUB, RECURRENCE
+from workers.shards import Shards
 
 TABLES = """
 CREATE TABLE applied (nr bigint GENERATED ALWAYS AS IDENTITY, stream uuid, seq bigint);
@@ -63,6 +67,15 @@ async def recorder(settings: Settings, found: Database) -> AsyncIterator[WorkerA
             inbox=PostgresInbox(lanes, new_id=uuid7, committed=lambda _stream, _seq: None),
         )
         letters = DaprDeadLetters(sidecar, PUBSUB, RECURRENCE.dead_letters)
+        shards = Shards(PostgresLeases(lanes), group="recorder", owner=uuid7())
+        follower = Follower(
+            consumer,
+            lambda _change: True,
+            backlog=Overdue(PostgresBacklog(lanes)),
+            shards=shards,
+            poll_s=CATCH_UP_S,
+        )
+        await stack.enter_async_context(running(shards.run(), follower.run()))
 
         path = RECURRENCE.subscriptions[Topic.TASK_EVENTS]
         yield WorkerApplication(
