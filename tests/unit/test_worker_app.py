@@ -1,6 +1,8 @@
 """A worker's answers mean to its sidecar what they shall: taken, again, or not yours to ask."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +11,7 @@ import pytest
 
 from domain.errors import Unavailable, invalid
 from domain.events import Delivered, Malformed
-from workers.app import TOKEN_HEADER, Worker, WorkerApplication
+from workers.app import PROBES_ENOUGH, TOKEN_HEADER, Worker, WorkerApplication
 from workers.deliveries import deliveries
 
 TOKEN = {TOKEN_HEADER: "secret"}
@@ -145,7 +147,7 @@ async def test_nobody_but_the_sidecar_may(
 
 
 async def test_health_readiness_and_metrics_need_no_token(
-    http: httpx.AsyncClient, calls: Calls, application: WorkerApplication
+    http: httpx.AsyncClient, calls: Calls
 ) -> None:
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200
@@ -157,10 +159,43 @@ async def test_health_readiness_and_metrics_need_no_token(
     assert (waiting.status_code, waiting.text) == (503, "The sidecar is not ready.\n")
     assert (await http.get("/healthz")).status_code == 200
 
-    calls.why = None
-    await application.stop()
-    assert (await http.get("/readyz")).status_code == 503
-    assert (await http.post("/events/task-events", headers=TOKEN)).status_code == 200
+
+async def test_who_stops_says_no_to_everybody_until_the_sidecar_knows(
+    http: httpx.AsyncClient, calls: Calls, application: WorkerApplication
+) -> None:
+    stopping = asyncio.create_task(application.stop())
+    await asyncio.sleep(0)
+
+    assert (await http.get("/readyz")).text == "stopping\n"
+    for path in ("/events/task-events", "/checker"):
+        assert (await http.post(path, headers=TOKEN)).status_code == 500
+    assert calls.bodies == []
+    for _ in range(PROBES_ENOUGH):
+        assert not stopping.done()
+        assert (await http.get("/healthz")).status_code == 503
+    await stopping
+
+
+async def test_who_stops_beside_a_sidecar_that_does_not_ask_waits_no_longer_than_it_may(
+    application: WorkerApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.app.DRAIN_MAX_S", 0.01)
+
+    async with asyncio.timeout(5):
+        await application.stop()
+
+
+async def test_without_a_token_everybody_may_and_a_warning_says_so(
+    caplog: pytest.LogCaptureFixture, calls: Calls
+) -> None:
+    worker = Worker(ready=calls.ready, metrics=lambda: (b"", ""), token=None)
+
+    WorkerApplication(worker)
+    assert [record.message for record in caplog.records] == ["worker.open_to_all"]
+
+    caplog.clear()
+    WorkerApplication(replace(worker, token="secret"))
+    assert caplog.records == []
 
 
 async def test_what_cannot_be_read_becomes_a_dead_letter_with_the_reason() -> None:
