@@ -2,9 +2,9 @@
 
 python -m tests.distributed.recorder --host H --port P     settings by the environment, as a worker
 
-Its table `applied` must be there. A row is one application: one too many, one missing or one out
-of order is what the scanner looks for. Changes of a task titled "poison ..." fail while the table
-`poison` has a row.
+Its tables must be there. A row of `applied` is one application: one too many, one missing or one
+out of order is what the scanner looks for. Changes of a task titled "poison ..." fail while the
+table `poison` has a row.
 """
 
 import argparse
@@ -38,7 +38,8 @@ from workers.shards import Shards
 
 TABLES = """
 CREATE TABLE applied (nr bigint GENERATED ALWAYS AS IDENTITY, stream uuid, seq bigint);
-CREATE TABLE poison (stream uuid)"""
+CREATE TABLE poison (works boolean)"""
+NAME = "recorder"
 RECORD = "INSERT INTO applied (stream, seq) VALUES ($1, $2)"
 
 
@@ -61,13 +62,10 @@ async def recorder(settings: Settings, found: Database) -> AsyncIterator[WorkerA
         lanes = await stack.enter_async_context(Lanes(found.url, options))
         sidecar = await stack.enter_async_context(sidecar_of(settings))
         assert RECURRENCE.dead_letters is not None
-        consumer = Consumer(
-            "recorder",
-            handler=record,
-            inbox=PostgresInbox(lanes, new_id=uuid7, committed=lambda _stream, _seq: None),
-        )
+        inbox = PostgresInbox(lanes, new_id=uuid7, committed=lambda _stream, _seq: None)
+        consumer = Consumer(NAME, handler=record, inbox=inbox)
         letters = DaprDeadLetters(sidecar, PUBSUB, RECURRENCE.dead_letters)
-        shards = Shards(PostgresLeases(lanes), group="recorder", owner=uuid7())
+        shards = Shards(PostgresLeases(lanes), group=NAME, owner=uuid7())
         follower = Follower(
             consumer,
             lambda _change: True,
