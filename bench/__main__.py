@@ -4,7 +4,10 @@ import asyncio
 import importlib
 import sys
 
-ALL = ("read", "mutations", "fanout", "live", "calendar", "recurrence", "distributed", "dapr")
+ALL = (
+    *("read", "mutations", "fanout", "live", "calendar", "recurrence", "series"),
+    *("reminders", "distributed", "dapr"),
+)
 
 for name in sys.argv[1:] or ALL:
     print(f"== {name}")

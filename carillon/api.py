@@ -9,6 +9,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from carillon.pages import Pages
+
 PLAYGROUND = Path(__file__).parents[1] / "playground" / "dist"
 # The editor writes its styles inline; everything else comes from files of ours.
 PAGE_HEADERS = {
@@ -41,9 +43,11 @@ class Api:
         sockets: Endpoint,
         ready: Ready,
         metrics: Callable[[], tuple[bytes, str]],
+        pages: Pages,
     ) -> None:
         self._graphql = graphql
         self._metrics = metrics
+        self._pages = pages
         self._sockets = sockets
         self._ready = ready
         self._files = _Playground(PLAYGROUND)
@@ -63,6 +67,9 @@ class Api:
         path = scope["path"]
         if path.startswith("/playground/"):
             await self._files(scope, receive, send)
+            return
+        if self._pages.serves(path):
+            await self._pages(scope, receive, send)
             return
         response: Response
         if path == "/healthz":

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
-from carillon.database import Database, database
+from carillon.database import Database, database, require_migrated
 from carillon.secrets import soon_with_secrets
 from carillon.settings import Settings
 from domain.outbox import Streams, Topic
@@ -85,10 +85,16 @@ async def clean(settings: Settings, found: Database) -> None:
 
 
 async def command(settings: Settings) -> int:
-    """Cleans up and prints a line for each kind; returns 1 where another process is at it."""
+    """Cleans up and prints a line for each kind; returns 1 where another process is at it.
+
+    Raises:
+        Unfit: the database cannot be used, or lacks migrations.
+    """
     settings = await soon_with_secrets(settings)
-    async with database(settings, attach=True) as found, cleanup(settings, found) as one:
-        removed = await one.run()
+    async with database(settings, attach=True) as found:
+        await require_migrated(found)
+        async with cleanup(settings, found) as one:
+            removed = await one.run()
     if removed is None:
         sys.stderr.write("carillon: Another process is cleaning up at the moment.\n")
         return 1

@@ -15,6 +15,14 @@ from carillon.brokers import brokers_of
 from carillon.cleanup import TIMING, clean
 from carillon.database import Database
 from carillon.graphql import build
+from carillon.notifying import (
+    notifying,
+    outbound_of,
+    push_key_of,
+    unsubscribe_of,
+    verification_of,
+)
+from carillon.pages import Pages
 from carillon.recurrence import Recurrence
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
@@ -24,9 +32,14 @@ from domain.ports import Clock, StateStore, Store
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 from infra.clock import SystemClock
 from infra.dapr.sidecar import Sidecar
@@ -36,6 +49,7 @@ from infra.kafka.tail import KafkaTail, Listener
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
+from infra.postgres.feed import PostgresFeed
 from infra.postgres.hints import HintListener, HintSender
 from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
@@ -44,6 +58,8 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from infra.postgres.store import PostgresStore
 from infra.postgres.tail import POLL_S, PostgresTail
+from infra.postgres.trials import PostgresTrials
+from infra.postgres.wishes import PostgresWishes
 from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
@@ -171,21 +187,42 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
         )
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
-        store = PostgresStore(to.generic, to.writes, new_id=uuid7, committed=events.committed)
+        # With a sidecar there are workers of their own.
+        rang = None
+        if settings.dapr_url is None:
+            notifier = await stack.enter_async_context(notifying(settings, found, events.committed))
+            rang = notifier.wake
+        store = PostgresStore(
+            to.generic, to.writes, new_id=uuid7, committed=events.committed, rang=rang
+        )
         mutations = Mutations(store, clock)
         use = UseCases(
             accounts=AccountService(
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
-            series=SeriesService(store, clock, uuid7),
+            notifications=NotificationService(
+                PostgresFeed(to.writes, new_id=uuid7, committed=events.committed), clock
+            ),
+            occurrences=OccurrenceService(mutations, uuid7),
+            preferences=PreferenceService(
+                PostgresWishes(to.writes, new_id=uuid7, committed=events.committed),
+                await stack.enter_async_context(outbound_of(settings)),
+                clock,
+                uuid7,
+            ),
+            reminders=ReminderService(mutations, uuid7),
+            series=SeriesService(mutations, store, clock),
             tasks=TaskService(mutations, uuid7),
+            verification=VerificationService(
+                PostgresTrials(to.writes), clock, is_on=settings.email_verification
+            ),
             workspaces=WorkspaceService(mutations, uuid7),
         )
         most = settings.answer_max_bytes
         operations = Operations(
             build(),
-            _readers(to, clock, most),
+            _readers(to, clock, most, push_key_of(settings)),
             use,
             PersistedQueries(_state(to)),
             answer_max_bytes=most,
@@ -199,7 +236,7 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 return "The topics are not being read yet."
             return await ready()
 
-        api = _api(settings, sockets, authenticate, operations, check)
+        api = _api(settings, sockets, authenticate, operations, check, use)
         works = [*events.works(), poll.run(sockets)]
         if to.sidecar is None:
             # Without a sidecar there is nobody else who would do it.
@@ -237,12 +274,14 @@ async def _connections(stack: AsyncExitStack, settings: Settings, found: Databas
     )
 
 
-def _readers(to: _Connections, clock: Clock, answer_max_bytes: int) -> Readers:
+def _readers(
+    to: _Connections, clock: Clock, answer_max_bytes: int, push_key: str | None
+) -> Readers:
     log = PostgresLog(to.live)
     answers = ReadLanes(generic=to.generic, custom=to.custom)
     messages = ReadLanes(generic=to.messages, custom=to.messages)
     return Readers(
-        answers=PostgresReader(answers, log, clock, answer_max_bytes),
+        answers=PostgresReader(answers, log, clock, answer_max_bytes, push_key),
         messages=PostgresReader(messages, log, clock, MESSAGE_MAX_BYTES),
     )
 
@@ -266,6 +305,7 @@ def _api(
     authenticate: Authenticate,
     operations: Operations,
     ready: Ready,
+    use: UseCases,
 ) -> Api:
     origins = Origins(settings.allowed_origins)
     endpoint = HttpEndpoint(
@@ -286,6 +326,9 @@ def _api(
         ),
         ready=ready,
         metrics=telemetry.metrics,
+        pages=Pages(
+            unsubscribe_of(settings), verification_of(settings), use.preferences, use.verification
+        ),
     )
 
 

@@ -7,7 +7,8 @@ from uuid import UUID, uuid5
 
 from domain.text import sort_key
 from infra.ical import Calendar
-from infra.vtodo import Item, LocalDue
+from infra.vtodo import Item
+from infra.vtodo_rule import LocalDue, Recurring
 
 # Readable on light and dark ground; the name picks one, so that it is the same on every machine.
 COLOURS = (
@@ -52,6 +53,8 @@ def task_input(draft: Draft, tags: Iterable[str]) -> dict[str, object]:
     }
     if item.due is not None:
         given["due"] = _due(item.due)
+    if item.recurrence is not None:
+        given["recurrence"] = _recurrence(item.recurrence)
     if draft.parent is not None:
         given["parentId"] = str(draft.parent)
     return given
@@ -118,6 +121,13 @@ def _parents_first(parents: Mapping[str, str | None]) -> tuple[list[str], set[st
             circular.update(above[above.index(at) :])
         done.update(dict.fromkeys(reversed(chain)))
     return list(done), circular
+
+
+def _recurrence(recurrence: Recurring) -> dict[str, object]:
+    start = _due(recurrence.start)
+    zone = start.pop("timeZone", None)
+    given: dict[str, object] = {"rule": recurrence.rule, "start": start}
+    return given if zone is None else {**given, "timeZone": zone}
 
 
 def _due(due: LocalDue) -> dict[str, str]:

@@ -33,8 +33,10 @@ What becomes of a VTODO: SUMMARY, DESCRIPTION, STATUS and DUE (or DTSTART with D
 as they are, a DUE without a zone in yours. PRIORITY 1 is URGENT, 2 to 4 HIGH, 5 and none MEDIUM,
 6 to 9 LOW. CATEGORIES become tags, made where they are missing. RELATED-TO makes subtasks.
 
-RRULE, RDATE, EXDATE and RECURRENCE-ID are kept as they are written, with the DTSTART that anchors
-them, in a fenced block (```ics) at the end of the description. Whatever else there is, alarms and
+RRULE with RDATE and EXDATE makes a series, whose first occurrence the task is. Where that cannot be
+(the rule does not hit the due, say), and of what is done or an exception (RECURRENCE-ID), they are
+kept as they are written, with the DTSTART that anchors them, in a fenced block (```ics) at the end
+of the description. Whatever else there is, alarms and
 attachments among it, is named at the end with its UIDs, five each; --report writes all of them.
 
 Running it again changes nothing: tasks that are there, or in the trash, are left as they are.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from domain.outbox import Topic
 from domain.ports import Store
 from domain.services.series_closings import Closings, concerns
 from domain.services.series_turns import SeriesTurns
+from domain.services.zone_changes import ZoneChanges
 from infra.clock import SystemClock
 from infra.dapr.dead_letters import DaprDeadLetters
 from infra.dapr.sidecar import Sidecar
@@ -29,6 +31,7 @@ from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.leases import PostgresLeases
 from infra.postgres.store import PostgresStore
+from infra.postgres.zone_data import PostgresZoneData
 from workers.app import Event, Worker, WorkerApplication
 from workers.consumer import Consumer
 from workers.deliveries import deliveries
@@ -36,6 +39,7 @@ from workers.follower import CATCH_UP_S, POLL_S, Follower, Overdue
 from workers.recurrence import CONSUMER, TICK_S, Processor, handler
 from workers.routes import PUBSUB, RECURRENCE
 from workers.shards import Shards
+from workers.zone_data import ZoneDataWatch
 
 # Turns of as many workspaces as are taken at once, with their looks; consumers beside.
 LANES = 8
@@ -66,13 +70,25 @@ class Recurrence:
         # A completion is not kept waiting for the sidecar's tick.
         self._tick_s = None if has_sidecar else TICK_S
 
+        self.zone_data = ZoneDataWatch(
+            version("tzdata"),
+            dependents=PostgresZoneData(lanes),
+            changes=ZoneChanges(store, clock),
+            leases=PostgresLeases(lanes),
+            owner=uuid4(),
+            clock=clock,
+        )
+
     def heard(self, _stream: UUID, _seq: int) -> None:
         """Learns that something was committed, here or elsewhere."""
         self.follower.wake()
 
     def works(self) -> list[Coroutine[None, None, None]]:
         """Returns what has to run all the time."""
-        return [self.processor.run(self._tick_s), self.follower.run(), self.shards.run()]
+        return [
+            *(self.processor.run(self._tick_s), self.follower.run(), self.shards.run()),
+            self.zone_data.run(),
+        ]
 
 
 def consumer(inbox: Inbox, wake: Callable[[], None] = lambda: None) -> Consumer:

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from carillon.database import Database, database, migrated
 from carillon.proxies import BehindProxies
 from carillon.secrets import with_secrets
-from carillon.settings import Settings, unknown, with_token_secret
+from carillon.settings import Settings, unknown, with_token_secret, with_vapid_key
 from infra.http import Http
 from infra.wire import Wire
 from resolvers.streams import problem
@@ -127,7 +127,7 @@ class _Run:
         log.info("server.stopped")
 
     async def _serve(self, server: "_Server", serving: asyncio.Task[None]) -> None:
-        settings = with_token_secret(await with_secrets(self._settings))
+        settings = with_vapid_key(with_token_secret(await with_secrets(self._settings)))
         async with database(settings, on_death=self._database_died) as found:
             for name in found.left_out:
                 log.warning("database.parameter_ignored", extra={"parameter": name})

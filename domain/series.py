@@ -17,7 +17,7 @@ from domain.recurrence.rule import Cron, LocalStart, Rule
 from domain.recurrence.schedule import Schedule, schedule
 from domain.tasks import Priority, Task, instant_text
 
-# Slots that somebody skipped and that are still to come; each is looked at in every turn.
+# Slots to come that somebody skipped: as many as a year has days, and some.
 SKIPPED_MAX = 500
 # The origin of a slot that no completion led to.
 NO_ORIGIN: Final = UUID(int=0)
@@ -67,7 +67,8 @@ class Series:
 
     `current` is its latest occurrence; `done_until` the instant up to which its slots were made or
     passed over; `next_at` when there is something to do: None while it is paused, over, or waits
-    for the occurrence to be closed. `made` counts occurrences. `version` grows with every change
+    for the occurrence to be closed. `made` counts occurrences; `skipped` are the texts of slots
+    that somebody skipped before they came. `version` grows with every change
     that the log tells, `rev` with every write: what decides about a series relies on it.
     """
 
@@ -79,6 +80,7 @@ class Series:
     done_until: datetime
     next_at: datetime | None
     made: int = 1
+    skipped: frozenset[str] = frozenset()
     is_paused: bool = False
     ended_at: datetime | None = None
     version: int = 1
@@ -107,19 +109,20 @@ class LedgerSlot:
     """A row of the ledger: no slot of a series is there twice for one origin.
 
     `origin` is the occurrence whose completion led to the slot, where the series counts from
-    completions; else NO_ORIGIN.
+    completions; else NO_ORIGIN. A row that is there already may be named by its task, without an
+    origin, and keeps its instant where none is given.
     """
 
     series_id: SeriesId
     slot: str
-    origin: UUID
-    instant: datetime
+    origin: UUID | None
+    instant: datetime | None
     state: SlotState
     task_id: TaskId | None
 
 
 # Attributes whose change is a change of the series, in the order in which `fields` names them.
-OWN: Final = ("recurrence", "template", "is_paused", "ended_at")
+OWN: Final = ("recurrence", "template", "skipped", "is_paused", "ended_at")
 
 
 def template_of(task: Task) -> Template:
@@ -174,6 +177,7 @@ def series_state(series: Series) -> State:
         "workspace_id": str(series.workspace_id),
         "recurrence": recurrence_state(series.recurrence),
         "summary": series.recurrence.summary,
+        "skipped": sorted(series.skipped),
         "is_paused": series.is_paused,
         "ended_at": instant_text(series.ended_at),
         "version": series.version,

@@ -69,7 +69,6 @@ def step(
     now: datetime,
     *,
     current: Task | None,
-    skipped: frozenset[str] = frozenset(),
     room: int = CATCH_UP_MAX,
 ) -> Step:
     """Returns what the series does at this instant; doing it again does nothing.
@@ -78,14 +77,13 @@ def step(
         series: one that is running.
         now: the present instant; one that stood back is harmless.
         current: its latest occurrence, None where that is gone.
-        skipped: the texts of slots that shall not become occurrences.
         room: so many occurrences are made at most; the rest are due at once again.
     """
     is_open = current is not None and current.is_open
     try:
         if series.recurrence.policies.anchor is Anchor.COMPLETION:
             return _counted_on(series, current, is_open=is_open, now=now)
-        return _scheduled(series, now, is_open=is_open, skipped=skipped, room=room)
+        return _scheduled(series, now, is_open=is_open, room=room)
     except Refused:
         # The search for the next slot went over its budget: there is none within centuries.
         return Step(done_until=series.done_until, next_at=None, ends=True)
@@ -129,9 +127,7 @@ def _closed_at(current: Task | None, now: datetime) -> datetime:
     return current.deleted_at or current.completed_at or current.updated_at
 
 
-def _scheduled(
-    series: Series, now: datetime, *, is_open: bool, skipped: frozenset[str], room: int
-) -> Step:
+def _scheduled(series: Series, now: datetime, *, is_open: bool, room: int) -> Step:
     if series.done_until > now:
         return Step(done_until=series.done_until, next_at=series.done_until)
     policies = series.recurrence.policies
@@ -140,7 +136,7 @@ def _scheduled(
     if policies.open is Open.REPLACE and policies.catch_up is CatchUp.ALL:
         # All but the latest would be replaced at once.
         policies = replace(policies, catch_up=CatchUp.ONE)
-    slots = Unskipped(series.recurrence.schedule, skipped)
+    slots = Unskipped(series.recurrence.schedule, series.skipped)
     found = turn(slots, policies, last=series.done_until, now=now)
     wanted = (*found.spawn, found.next) if found.next else found.spawn
     spawn = wanted[: 1 if policies.open is Open.WAIT else room]

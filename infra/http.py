@@ -167,8 +167,10 @@ class Http(HttpToolsProtocol):
         self._watch()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hands the connection over."""
+        """Hands the connection over: what comes of it is the socket's business."""
         self._stop_timers()
+        # This very call came out of `data_received`, which must give it no deadline any more.
+        self._is_over = True
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:

@@ -14,6 +14,7 @@ from icalendar.error import GloballyUniqueTZIDGuessed
 
 from domain.tasks import Priority, Status
 from domain.text import sort_key
+from infra.vtodo_rule import LocalDue, Recurring, recurring
 
 # Some files leave out the UID that RFC 5545 demands; the text itself then names the task.
 NAMELESS = UUID("6f0c1c1e-5c55-5a9e-9b1a-0d9d4f1b7c11")
@@ -25,6 +26,8 @@ REASON_MAX_CHARS = 200
 BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError)
 
 _RECURRENCE = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID"})
+# With a start these make a series; the others are of one occurrence, or of a calendar long gone.
+_SERIES = frozenset({"RRULE", "RDATE", "EXDATE"})
 _USED = frozenset(
     {"UID", "SUMMARY", "DESCRIPTION", "DUE", "PRIORITY", "STATUS", "CATEGORIES", "RELATED-TO"}
 )
@@ -35,6 +38,7 @@ _STATUS = {
     "COMPLETED": Status.DONE,
     "CANCELLED": Status.CANCELLED,
 }
+_CLOSED = frozenset({Status.DONE, Status.CANCELLED})
 # By RFC 5545, 3.8.1.9: 1 to 4 are high, 5 is medium, 6 to 9 are low; 0 is none, which we lack.
 _PRIORITY = (
     Priority.MEDIUM,
@@ -68,15 +72,6 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalDue:
-    """A date, a time unless all day, and an IANA zone unless the reader's own is meant."""
-
-    day: date
-    at: time | None
-    zone: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One task of a file.
 
@@ -95,6 +90,7 @@ class Item:
     tags: tuple[str, ...]
     parents: tuple[str, ...]
     children: tuple[str, ...]
+    recurrence: Recurring | None
     kept: tuple[str, ...]
     lost: tuple[str, ...]
     problems: tuple[str, ...]
@@ -129,20 +125,23 @@ class _Reading:
             self._lost.append("UID (missing)")
         repetition = next((x for x in self._block.lines if name_of(x) == "RECURRENCE-ID"), "")
         due = self._due()
+        status = self._status()
+        recurrence = None if status in _CLOSED else self._recurrence(due)
         parents, children = self._relations()
         return Item(
             name=(uid or str(uuid5(NAMELESS, "\n".join(self._block.whole)))) + repetition,
             uid=uid,
             title=self._title(),
-            description=self._description(),
-            status=self._status(),
+            description=self._description(recurrence),
+            status=status,
             priority=self._priority(),
             due=due,
             tags=self._tags(),
             parents=parents,
             children=children,
+            recurrence=recurrence,
             kept=tuple(self._kept),
-            lost=(*self._lost, *self._unused()),
+            lost=(*self._lost, *self._unused(recurrence)),
             problems=tuple(self._problems),
         )
 
@@ -178,14 +177,35 @@ class _Reading:
             self._lost.append("SUMMARY (missing)")
         return summary or NO_TITLE
 
-    def _description(self) -> str:
-        """Returns the text, with the recurrence as it was written in a fenced block at its end.
+    def _recurrence(self, due: LocalDue | None) -> Recurring | None:
+        """Returns the series that the task is of, None where it does not recur or cannot here."""
+        lines = [line for line in self._block.lines if name_of(line) in _RECURRENCE]
+        names = {name_of(line) for line in lines}
+        start = due or self._start()
+        if "RRULE" not in names or not names <= _SERIES or start is None:
+            return None
+        found = recurring(lines, start, due)
+        if isinstance(found, Recurring):
+            return found
+        self._problems.append(f"RRULE is kept as text: {found}"[:REASON_MAX_CHARS])
+        return None
+
+    def _start(self) -> LocalDue | None:
+        try:
+            start = self._first("DTSTART")
+            return None if start is None else self._local(start.dt, start.params.get("TZID"))
+        except BROKEN as error:
+            self._problems.append(f"The start cannot be read: {error}"[:REASON_MAX_CHARS])
+            return None
+
+    def _description(self, recurrence: Recurring | None) -> str:
+        """Returns the text; a recurrence that is no series stands as it was written at its end.
 
         A start means nothing to a task, but anchors its rule.
         """
         written = str(self._first("DESCRIPTION") or "").strip()
         lines = [line for line in self._block.lines if name_of(line) in _RECURRENCE]
-        if not lines:
+        if not lines or recurrence is not None:
             return written
         anchor = [line for line in self._block.lines if name_of(line) == "DTSTART"]
         self._kept.extend(dict.fromkeys(name_of(line) for line in anchor + lines))
@@ -255,8 +275,10 @@ class _Reading:
             moment, known = moment.astimezone(UTC), "UTC"
         return LocalDue(day=moment.date(), at=moment.time(), zone=known)
 
-    def _unused(self) -> Iterator[str]:
+    def _unused(self, recurrence: Recurring | None) -> Iterator[str]:
         used = _USED | _RECURRENCE | set(self._kept)
+        if recurrence is not None and "DUE" not in self._todo:
+            used |= {"DTSTART"}
         if "DUE" not in self._todo and "DURATION" in self._todo and "DTSTART" in self._todo:
             used |= {"DTSTART", "DURATION"}
         for name in self._todo:

@@ -9,6 +9,7 @@ from domain.services.sessions import SignedIn
 from domain.tasks import instant_text
 from resolvers.payloads import Payload, carried_out, mutation
 from resolvers.selection import selected
+from resolvers.streams import SIGN_IN
 from schema import accounts as t
 from schema.context import RequestInfo
 
@@ -25,7 +26,19 @@ class AccountMutation:
             zone=input.time_zone or None,
             client=info.context.client,
         )
+        await info.context.use.verification.welcome(signed_in.user)
         return await _session(info, signed_in)
+
+    @mutation(
+        t.EmailVerificationSendPayload,
+        "Mails the viewer the link that shows that the address is theirs, once a minute at most.",
+    )
+    async def email_verification_send(self, info: RequestInfo) -> Payload:
+        viewer = info.context.viewer
+        if viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        await info.context.use.verification.send(viewer.user)
+        return {f.key: [] for f in selected(info).fields if f.attribute == "user_errors"}
 
     @mutation(t.SignInPayload, "Opens a session.")
     async def sign_in(self, info: RequestInfo, input: t.SignInInput) -> Payload:

@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from domain import labels, tasks
+from domain import labels, reminders, tasks
 from domain.paging import Page
-from domain.reading import ChangeSlice, Read, TaskPage
+from domain.reading import ChangeSlice, NotificationSlice, Read, TaskPage
 from domain.selection import Field, Selection
 
 # Two pages of 200 tasks with everything that a list shows, descriptions too.
@@ -39,6 +39,7 @@ META: Final = 500
 LONG_TEXTS: Final = frozenset({("Task", "description")})
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Task", "tags"): tasks.TAGS_MAX,
+    ("Task", "reminders"): reminders.REMINDERS_MAX,
     ("Workspace", "categories"): labels.CATEGORIES_MAX,
     ("Workspace", "tags"): labels.TAGS_MAX,
     # The one estimate: people are in a few, and whoever is in hundreds asks for less of each.
@@ -53,7 +54,7 @@ def size_of(read: Read) -> int:
     """Returns how many rows a root field may answer."""
     if isinstance(read, TaskPage):
         return read.page.size
-    return read.first if isinstance(read, ChangeSlice) else 1
+    return read.first if isinstance(read, ChangeSlice | NotificationSlice) else 1
 
 
 def cost_of(selection: Selection) -> Cost:

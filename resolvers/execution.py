@@ -16,10 +16,11 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
 
 from domain.access import Viewer
+from domain.changes import State
 from domain.errors import OverLimit, Unauthenticated
 from domain.ids import UserId, WorkspaceId
 from domain.paging import Page
-from domain.reading import ANSWER_MAX_BYTES, Row, too_large
+from domain.reading import ANSWER_MAX_BYTES, NotificationsAfter, Row, too_large
 from domain.selection import Missing, Selection
 from resolvers.allowance import Allowance
 from resolvers.coerce import Values
@@ -32,7 +33,7 @@ from resolvers.preparation import Asked, Preparation, Readers, Root
 from resolvers.reads import REACH_WAIT_S, RootReads
 from resolvers.responses import Rejected, encoded, response
 from resolvers.streams import SIGN_IN, Error, Opened
-from resolvers.subscription import ChangeStream
+from resolvers.subscription import ChangeStream, NotificationStream
 from schema.context import UseCases
 
 
@@ -254,6 +255,12 @@ class Run:
             self._reads.viewer, workspace, missing, self._work.pages, self._reads.allowance
         )
 
+    async def preferences(self) -> State:
+        """See `Context.preferences`."""
+        if self._reads.viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        return await self._reads.reader.preferences(self._reads.viewer)
+
     async def answer(self, key: str) -> Any:
         """Returns the finished answer of a planned root."""
         return orjson.loads(await self._reads.answer(self._asked[key]))
@@ -291,7 +298,10 @@ def _stream(caller: Caller, work: _Work) -> Opened:
     (asked,) = work.asked
     if asked.fault is not None:
         raise _rejected(caller, _at(asked.root, asked.fault))
-    return ChangeStream(asked.root, asked.read, work.pages, work.cost)
+    viewer = caller.viewer.user
+    if isinstance(asked.read, NotificationsAfter):
+        return NotificationStream(asked.root, asked.read, work.cost, viewer)
+    return ChangeStream(asked.root, asked.read, work.pages, work.cost, viewer)
 
 
 def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:

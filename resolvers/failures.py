@@ -48,7 +48,8 @@ def failure(error: Exception, trace: str | None) -> Error:
         if error.path:
             shown["path"] = error.path
         # Without a path it never ran: a literal or variable that its scalar refused, say.
-        if cause is None or (error.path is None and isinstance(cause, ValueError | TypeError)):
+        refused = ValueError | TypeError | GraphQLError
+        if cause is None or (error.path is None and isinstance(cause, refused)):
             return _error(error.message, shown, "MALFORMED", trace_id)
     for kind, code in _CODES:
         if isinstance(cause, kind):

@@ -26,8 +26,8 @@ from resolvers.subjects import Changes
 
 # In place of the pages of other roots, which a statement of one root does not look at.
 _NO_PAGE = Page(size=0)
-# What the log answers, not the tables.
-LOG_PAGE = "ChangePage"
+# What is answered one by one: by the log, or from what a person has chosen.
+NO_ROWS = frozenset({"ChangePage", "NotificationPreferences"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def prepare(
         root.rows is not None or root.node.name.value == "__typename" for root in roots
     )
     of_tables = is_read and all(
-        root.selection is None or root.selection.kind != LOG_PAGE for root in roots
+        root.selection is None or root.selection.kind not in NO_ROWS for root in roots
     )
     return Preparation(
         roots=roots,
@@ -154,7 +154,9 @@ def _root(
             rows=_rows(definition, node),
             cost=dearest(list(messages.values())),
             pages=range(start, len(chooser.pages)),
-            changes={key: Changes(messages["Change"], readers.messages)},
+            changes={key: Changes(messages["Change"], readers.messages)}
+            if "Change" in messages
+            else {},
         )
     reader = readers.answers
     selection = chooser.selection(of, details)

@@ -10,7 +10,7 @@ import orjson
 from domain.errors import Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import ChangeSlice, Reader, Row, TheViewer
+from domain.reading import ChangeSlice, Reader, Row, ThePreferences, TheViewer
 from resolvers.allowance import Allowance
 from resolvers.preparation import Asked, Root
 from resolvers.render import message_state, render
@@ -55,6 +55,9 @@ class RootReads:
                 raise asked.fault
             if isinstance(asked.read, ChangeSlice):
                 answer = await self._log_page(root, self.viewer, asked.read)
+            elif isinstance(asked.read, ThePreferences) and root.selection is not None:
+                state = await self.reader.preferences(self.viewer)
+                answer = orjson.dumps(render(root.selection, state))
             else:
                 answer = await self._rows(root, self.viewer, asked.read)
         except Invisible:
@@ -107,5 +110,5 @@ class RootReads:
             answer[key] = [node for node, _ in shown]
             missing = [one for _, lacks in shown for one in lacks]
             if missing:
-                await changes.fill(read.workspace, missing, self.pages, self.allowance)
+                await changes.fill(viewer, read.workspace, missing, self.pages, self.allowance)
         return orjson.dumps(answer)

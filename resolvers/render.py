@@ -16,6 +16,10 @@ State: TypeAlias = Mapping[str, Any]
 SUBJECTS: Final = ("task", "category", "tag", "member", "series")
 
 
+# What of a person's stream the feed shows.
+NOTIFICATIONS: Final = "notification."
+
+
 def render(
     selection: Selection,
     state: State,
@@ -68,6 +72,11 @@ def message_state(message: Message) -> State:
         return {"seq": str(message.seq)}
     reason = message.reason.name
     return {"seq": str(message.seq), "reason": reason, "head": str(message.head)}
+
+
+def notification_of(change: Change) -> State:
+    """Returns the entry of the feed that a change of a person's stream shows."""
+    return {**orjson.loads(change.payload), "seq": str(change.seq)}
 
 
 def change_state(change: Change) -> State:

@@ -24,7 +24,7 @@ from graphql.execution.values import VariableValues
 from graphql.language import OperationDefinitionNode
 
 from domain.paging import Order, Page, page
-from domain.reading import MEMBER_ORDER, SUBTASK_ORDER
+from domain.reading import HISTORY_ORDER, MEMBER_ORDER, SUBTASK_ORDER
 from domain.selection import Field, Selection
 from resolvers.arguments import arguments
 from resolvers.coerce import Values
@@ -37,6 +37,7 @@ PageReading: TypeAlias = Callable[[Values], Page]
 _ORDERS: Final[Mapping[tuple[str, str], tuple[Order, ...]]] = {
     ("Task", "subtasks"): SUBTASK_ORDER,
     ("Workspace", "members"): MEMBER_ORDER,
+    ("Series", "history"): HISTORY_ORDER,
 }
 
 

@@ -21,7 +21,9 @@ class Stream(Protocol):
         ...
 
     @property
-    def workspace(self) -> WorkspaceId: ...
+    def workspace(self) -> WorkspaceId:
+        """Whose changes these are: a workspace's, or a user's, who is alone in it."""
+        ...
 
     @property
     def after(self) -> int | None:
@@ -40,6 +42,8 @@ class Stream(Protocol):
 
     def render(self, message: Message) -> bytes | Awaitable[bytes]:
         """Returns the response's JSON text `{"data":{...}}`; at once where no query is needed.
+
+        Empty where the message is nothing to this stream's readers.
 
         OSError and Unavailable mean "ask again"; other exceptions end the stream, OverLimit with
         its own words.

@@ -1,17 +1,17 @@
-"""A prepared subscription to a workspace's changes. Implements resolvers.streams.Stream."""
+"""Prepared subscriptions: to a workspace's changes, to a person's feed. Implement Stream."""
 
 from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from typing import Any
 
 from domain.changes import Change
-from domain.ids import WorkspaceId
+from domain.ids import UserId, WorkspaceId
 from domain.messages import Message
 from domain.paging import Page
-from domain.reading import ChangesAfter, too_large
+from domain.reading import ChangesAfter, NotificationsAfter, too_large
 from domain.selection import Missing, Selection
 from resolvers.allowance import Allowance
 from resolvers.preparation import Root
-from resolvers.render import message_state, render
+from resolvers.render import NOTIFICATIONS, message_state, notification_of, render
 from resolvers.responses import encoded
 
 # A state in the log has up to 900 kB; each reader that is behind may have a message waiting.
@@ -19,12 +19,15 @@ MESSAGE_MAX_BYTES = 1_048_576
 
 
 class ChangeStream:
-    """What one subscription selects of each message; it depends on no viewer."""
+    """What one subscription selects of each message; few selections depend on the viewer."""
 
-    def __init__(self, root: Root, read: ChangesAfter, pages: Sequence[Page], cost: int) -> None:
+    def __init__(
+        self, root: Root, read: ChangesAfter, pages: Sequence[Page], cost: int, viewer: UserId
+    ) -> None:
         self.cost = cost
         self._root = root
         self._read = read
+        self._viewer = viewer
         self._pages = tuple(pages)
         self._changes = root.changes[root.key]
 
@@ -46,7 +49,7 @@ class ChangeStream:
     @property
     def group(self) -> Hashable:
         """See `Stream.group`; a document's preparation stands for all that it selects."""
-        return (id(self._root), self._pages)
+        return (id(self._root), self._pages, self._viewer if self._changes.is_private else None)
 
     def render(self, message: Message) -> bytes | Awaitable[bytes]:
         """See `Stream.render`."""
@@ -58,7 +61,7 @@ class ChangeStream:
 
     async def _deeply(self, answer: Mapping[str, Any], missing: Sequence[Missing]) -> bytes:
         allowance = Allowance(MESSAGE_MAX_BYTES)
-        await self._changes.fill(self.workspace, missing, self._pages, allowance)
+        await self._changes.fill(self._viewer, self.workspace, missing, self._pages, allowance)
         return self._body(answer)
 
     def _body(self, answer: Mapping[str, Any]) -> bytes:
@@ -70,3 +73,44 @@ class ChangeStream:
     @property
     def _selections(self) -> Mapping[str, Selection]:
         return self._root.messages
+
+
+class NotificationStream:
+    """A person's feed: of the changes of their stream, those of notifications."""
+
+    def __init__(self, root: Root, read: NotificationsAfter, cost: int, viewer: UserId) -> None:
+        self.cost = cost
+        self._root = root
+        self._read = read
+        self._viewer = viewer
+
+    @property
+    def key(self) -> str:
+        """See `Stream.key`."""
+        return self._root.key
+
+    @property
+    def workspace(self) -> WorkspaceId:
+        """See `Stream.workspace`."""
+        return WorkspaceId(self._viewer)
+
+    @property
+    def after(self) -> int | None:
+        """See `Stream.after`."""
+        return self._read.after
+
+    @property
+    def group(self) -> Hashable:
+        """See `Stream.group`."""
+        return id(self._root)
+
+    def render(self, message: Message) -> bytes:
+        """See `Stream.render`."""
+        kind = type(message).__name__
+        state = message_state(message) if not isinstance(message, Change) else None
+        if isinstance(message, Change):
+            if not message.kind.startswith(NOTIFICATIONS):
+                return b""
+            kind, state = "Notification", notification_of(message)
+        answer = render(self._root.messages[kind], state or {})
+        return b'{"data":' + encoded({self.key: answer}) + b"}"

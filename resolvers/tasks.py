@@ -1,6 +1,7 @@
 """Tasks: which rows a read means, and one use case for each mutation."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -15,8 +16,11 @@ from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
+from domain.reminders import Wanted
 from domain.services.mutations import Outcome
+from domain.services.occurrences import Scope
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
+from resolvers.notifications import wanted_reminder
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from resolvers.series import recurrence_draft
 from schema import tasks as t
@@ -112,8 +116,9 @@ class TaskMutation:
         problems = Problems()
         new = problems.of(lambda: new_id(input.id, "input", "id"))
         draft = _draft(input, _References(problems))
+        reminders = _reminders(input, problems)
         who = command(info, input.client_mutation_id, problems)
-        outcome = await info.context.use.tasks.create(who, workspace, new, draft)
+        outcome = await info.context.use.tasks.create(who, workspace, new, draft, reminders)
         return await done(info, "task", outcome)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
@@ -124,7 +129,7 @@ class TaskMutation:
         problems = Problems()
         patch = _patch(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
-        outcome = await info.context.use.tasks.update(who, task, patch, _version(input))
+        outcome = await _updated(info, who, task, patch, input)
         return await done(info, "task", outcome)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
@@ -154,8 +159,24 @@ class TaskMutation:
         id: strawberry.ID,
         input: t.TaskDeleteInput | None = UNSET,
     ) -> Payload:
+        given = input or t.TaskDeleteInput()
+        scope = _scope(given.scope)
         carry_out = info.context.use.tasks.delete
-        return await _carried_out(info, id, input or t.TaskDeleteInput(), carry_out)
+        if scope is not Scope.THIS:
+            carry_out = partial(info.context.use.occurrences.delete, scope=scope)
+        return await _carried_out(info, id, given, carry_out)
+
+    @mutation(
+        t.TaskSkipPayload, "Leaves an occurrence out: it is cancelled, and its slot is skipped."
+    )
+    async def task_skip(
+        self,
+        info: RequestInfo,
+        id: strawberry.ID,
+        input: t.TaskSkipInput | None = UNSET,
+    ) -> Payload:
+        carry_out = info.context.use.occurrences.skip
+        return await _carried_out(info, id, input or t.TaskSkipInput(), carry_out)
 
     @mutation(
         t.TaskRestorePayload,
@@ -171,7 +192,26 @@ class TaskMutation:
         return await _carried_out(info, id, input or t.TaskRestoreInput(), carry_out)
 
 
-_Versioned = t.TaskCompleteInput | t.TaskReopenInput | t.TaskDeleteInput | t.TaskRestoreInput
+_Versioned = (
+    t.TaskCompleteInput
+    | t.TaskReopenInput
+    | t.TaskDeleteInput
+    | t.TaskRestoreInput
+    | t.TaskSkipInput
+)
+
+
+async def _updated(
+    info: RequestInfo, who: Command, task: TaskId, patch: TaskPatch, given: t.TaskUpdateInput
+) -> Outcome:
+    scope = _scope(given.scope)
+    if scope is Scope.THIS and isinstance(patch.recurrence, Keep):
+        return await info.context.use.tasks.update(who, task, patch, _version(given))
+    return await info.context.use.occurrences.update(who, task, patch, _version(given), scope)
+
+
+def _scope(said: object) -> Scope:
+    return said if isinstance(said, Scope) else Scope.THIS
 
 
 async def _carried_out(
@@ -217,6 +257,16 @@ class _References:
         return Place(after=_neighbour(after), before=_neighbour(before))
 
 
+def _reminders(given: t.TaskCreateInput, problems: Problems) -> list[Wanted] | None:
+    """Returns the wanted reminders, None for the default set."""
+    if given.reminders is None or given.reminders is UNSET:
+        return None
+    read = [
+        problems.of(partial(wanted_reminder, one, "input", "reminders")) for one in given.reminders
+    ]
+    return [one for one in read if one is not None]
+
+
 def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:
     """Returns a new task's fields; null is the same as absent here."""
     return TaskPatch(
@@ -249,6 +299,7 @@ def _patch(given: t.TaskUpdateInput, ids: _References) -> TaskPatch:
         assignee=ids.one(UserId, _text(given.assignee_id), "assigneeId"),
         parent=ids.one(TaskId, _text(given.parent_id), "parentId"),
         place=_converted(given.position, ids.place),
+        recurrence=_converted(given.recurrence, recurrence_draft),
     )
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 import strawberry
 
 from schema.labels import Category, Tag
+from schema.notifications import NotificationMessage
 from schema.scalars import DateTime, Sequence
 from schema.series import Series
 from schema.tasks import Task
@@ -42,7 +43,7 @@ class Change(ChangeMessage):
 
 
 @strawberry.type(description="All up to `seq` has been sent; what follows is live.")
-class CaughtUp(ChangeMessage):
+class CaughtUp(ChangeMessage, NotificationMessage):
     pass
 
 
@@ -53,7 +54,7 @@ class ResyncReason(Enum):
 
 
 @strawberry.type(description="`seq` is the last one sent to you.")
-class ResyncRequired(ChangeMessage):
+class ResyncRequired(ChangeMessage, NotificationMessage):
     reason: ResyncReason
     head: Sequence
 

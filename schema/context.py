@@ -7,13 +7,19 @@ from typing import Protocol, TypeAlias
 from strawberry.types import Info
 
 from domain.access import Viewer
+from domain.changes import State
 from domain.ids import UserId, WorkspaceId
 from domain.reading import Row
 from domain.selection import Missing, Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
+from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 
 
@@ -23,8 +29,13 @@ class UseCases:
 
     accounts: AccountService
     labels: LabelService
+    occurrences: OccurrenceService
+    notifications: NotificationService
+    preferences: PreferenceService
+    reminders: ReminderService
     series: SeriesService
     tasks: TaskService
+    verification: VerificationService
     workspaces: WorkspaceService
 
 
@@ -54,6 +65,10 @@ class Context(Protocol):
     @property
     def use(self) -> UseCases:
         """The use cases."""
+        ...
+
+    async def preferences(self) -> State:
+        """Returns how the viewer is told of things."""
         ...
 
     async def read(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Annotated, ForwardRef
+
 import strawberry
 from strawberry import UNSET
 
 from domain.recurrence.policies import Anchor, CatchUp, Gap, MonthEnd, Open, Overlap
 from domain.recurrence.presets import Preset
+from domain.services.occurrences import Scope
 from schema.errors import UserError
-from schema.scalars import Date, DateTime, LocalTime, TimeZone
+from schema.paging import nested
+from schema.planned import planned
+from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
 
 GapPolicy = strawberry.enum(
     Gap,
@@ -41,6 +47,12 @@ OpenPolicy = strawberry.enum(
     name="OpenPolicy",
     description="What happens when the next is due and the last is still open: ALLOW both, WAIT"
     " until it is closed, or REPLACE it: it is cancelled.",
+)
+RecurrenceScope = strawberry.enum(
+    Scope,
+    name="RecurrenceScope",
+    description="How far an edit of an occurrence reaches: THIS one alone; THIS_AND_FOLLOWING,"
+    " which become a series of their own; or ALL that are open, and what later ones are like.",
 )
 RecurrencePreset = strawberry.enum(Preset, name="RecurrencePreset")
 
@@ -84,6 +96,24 @@ class Series:
     next_at: DateTime | None
     ended_at: DateTime | None
     version: int
+    # The type of a slot has a task, and lies beside that.
+    history: object = planned(
+        nested,
+        Annotated[ForwardRef("SeriesSlotConnection"), strawberry.lazy("schema.tasks")],
+        "Its slots up to the next, and those that were skipped ahead; the latest first.",
+    )
+
+
+@strawberry.enum(
+    description="What became of a slot. MOVED is open, and due at another time; a cancelled or"
+    " deleted occurrence is SKIPPED; MISSED was passed over, or replaced by the next."
+)
+class SeriesSlotState(Enum):
+    OPEN = "OPEN"
+    DONE = "DONE"
+    SKIPPED = "SKIPPED"
+    MISSED = "MISSED"
+    MOVED = "MOVED"
 
 
 @strawberry.type(
@@ -130,3 +160,60 @@ class RecurrenceInput:
     start: RecurrenceStartInput | None = UNSET
     time_zone: TimeZone | None = UNSET
     policies: RecurrencePoliciesInput | None = UNSET
+
+
+@strawberry.input
+class SeriesPauseInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesResumeInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesEndInput:
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class SeriesSkipInput:
+    slot: str = strawberry.field(description="One that has no occurrence yet, as slots are told.")
+    expected_version: int | None = UNSET
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.type
+class SeriesPausePayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesResumePayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesEndPayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class SeriesSkipPayload:
+    series: Series | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]

@@ -10,10 +10,17 @@ from strawberry import UNSET, Maybe
 from domain.tasks import Priority, Status
 from schema.errors import UserError
 from schema.labels import Category, Tag
+from schema.notifications import Reminder, ReminderInput
 from schema.paging import PageInfo, nested
 from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
-from schema.series import Occurrence, RecurrenceInput, Series
+from schema.series import (
+    Occurrence,
+    RecurrenceInput,
+    RecurrenceScope,
+    Series,
+    SeriesSlotState,
+)
 from schema.workspaces import User
 
 TaskStatus = strawberry.enum(Status, name="TaskStatus", description="Where a task stands.")
@@ -61,6 +68,7 @@ class Task:
     updated_at: DateTime
     completed_at: DateTime | None
     deleted_at: DateTime | None
+    reminders: list[Reminder] = strawberry.field(description="The viewer's own.")
     series: Series | None = strawberry.field(description="What it recurs by.")
     occurrence: Occurrence | None = strawberry.field(description="Which one of the series it is.")
 
@@ -81,6 +89,28 @@ class TaskConnection:
     page_info: PageInfo
     total_count: int | None
     seq: Sequence
+
+
+@strawberry.type
+class SeriesSlot:
+    slot: str
+    instant: DateTime
+    state: SeriesSlotState
+    task: Task | None
+
+
+@strawberry.type
+class SeriesSlotEdge:
+    cursor: str
+    node: SeriesSlot
+
+
+@strawberry.type
+class SeriesSlotConnection:
+    edges: list[SeriesSlotEdge]
+    nodes: list[SeriesSlot]
+    page_info: PageInfo
+    total_count: int | None
 
 
 @strawberry.input(description="timeZone: the viewer's where absent.")
@@ -113,6 +143,9 @@ class TaskCreateInput:
     assignee_id: strawberry.ID | None = UNSET
     parent_id: strawberry.ID | None = UNSET
     position: PositionInput | None = UNSET
+    reminders: list[ReminderInput] | None = strawberry.field(
+        default=UNSET, description="Absent: the viewer's default set."
+    )
     recurrence: RecurrenceInput | None = strawberry.field(
         default=UNSET,
         description="The task becomes the first occurrence of a series, and is due at the first"
@@ -139,6 +172,16 @@ class TaskUpdateInput:
     assignee_id: Maybe[strawberry.ID | None]
     parent_id: Maybe[strawberry.ID | None]
     position: Maybe[PositionInput | None]
+    recurrence: Maybe[RecurrenceInput | None] = strawberry.field(
+        default=None,
+        description="Makes the task recur; an occurrence recurs so from here on, in a series of its"
+        " own. Null ends the series.",
+    )
+    scope: RecurrenceScope | None = strawberry.field(  # type: ignore[valid-type]
+        default=UNSET,
+        description="THIS where absent. Status, position and due are always of this one: give a"
+        " `recurrence` to move more.",
+    )
     client_mutation_id: str | None = UNSET
 
 
@@ -156,6 +199,17 @@ class TaskReopenInput:
 
 @strawberry.input
 class TaskDeleteInput:
+    expected_version: int | None = UNSET
+    scope: RecurrenceScope | None = strawberry.field(  # type: ignore[valid-type]
+        default=UNSET,
+        description="THIS where absent; with another one the series ends, and its other open"
+        " occurrences go along, too.",
+    )
+    client_mutation_id: str | None = UNSET
+
+
+@strawberry.input
+class TaskSkipInput:
     expected_version: int | None = UNSET
     client_mutation_id: str | None = UNSET
 
@@ -208,6 +262,14 @@ class TaskDeletePayload:
 
 @strawberry.type
 class TaskRestorePayload:
+    task: Task | None
+    seq: Sequence | None
+    client_mutation_id: str | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class TaskSkipPayload:
     task: Task | None
     seq: Sequence | None
     client_mutation_id: str | None

@@ -16,6 +16,8 @@ from domain.recurrence.policies import Choices
 from domain.recurrence.rule import LocalStart
 from domain.recurrence_draft import RecurrenceDraft
 from domain.services.mutations import Mutations
+from domain.services.occurrences import OccurrenceService, Scope
+from domain.services.series import SeriesService
 from domain.services.series_closings import Closings
 from domain.services.series_turns import SeriesTurns
 from domain.services.task_patch import TaskPatch
@@ -57,6 +59,8 @@ class Recurring:
     world: World
     clock: HandClock
     tasks: TaskService
+    occurrences: OccurrenceService
+    edits: SeriesService
     processor: Processor
     consumer: Consumer
 
@@ -66,11 +70,14 @@ class Recurring:
         clock = HandClock(at("2026-12-31T12:00"))
         turns = SeriesTurns(store or world.store, clock, uuid4)
         processor = Processor(PostgresSeriesClaims(world.lanes), turns, clock)
+        mutations = Mutations(world.store, clock)
         inbox = PostgresInbox(world.lanes, new_id=uuid4, committed=lambda _id, _head: None)
         return cls(
             world=world,
             clock=clock,
-            tasks=TaskService(Mutations(world.store, clock), uuid4),
+            tasks=TaskService(mutations, uuid4),
+            occurrences=OccurrenceService(mutations, uuid4),
+            edits=SeriesService(mutations, world.store, clock),
             processor=processor,
             consumer=Consumer(
                 CONSUMER, handler=handler(Closings(clock), processor.wake), inbox=inbox
@@ -94,6 +101,11 @@ class Recurring:
 
     async def update(self, task: TaskId, **patch: Any) -> None:
         await self.tasks.update(self.world.command(), task, TaskPatch(**patch), None)
+
+    async def edit(self, task: TaskId, scope: Scope, **patch: Any) -> None:
+        """Changes more than the one task."""
+        given = TaskPatch(**patch)
+        await self.occurrences.update(self.world.command(), task, given, None, scope)
 
     async def tick(self, time: str) -> None:
         self.clock.time = at(time)

@@ -13,9 +13,14 @@ from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch, LabelService
+from domain.services.notifications import NotificationService
+from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.task_patch import TaskPatch
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService, founded
 from domain.workspaces import User, Workspace
 from infra.postgres.lanes import Lanes
@@ -40,6 +45,8 @@ class World:
     lanes: Lanes
     store: PostgresStore
     tasks: TaskService
+    occurrences: OccurrenceService
+    reminders: ReminderService
     series: SeriesService
     labels: LabelService
     workspaces: WorkspaceService
@@ -55,8 +62,13 @@ class World:
         return UseCases(
             accounts=cast("AccountService", None),
             labels=self.labels,
+            occurrences=self.occurrences,
+            notifications=cast("NotificationService", None),
+            preferences=cast("PreferenceService", None),
+            reminders=self.reminders,
             series=self.series,
             tasks=self.tasks,
+            verification=cast("VerificationService", None),
             workspaces=self.workspaces,
         )
 

@@ -62,9 +62,9 @@ class Overdue:
         """See `Backlog.move`."""
         await self._backlog.move(consumer, positions)
 
-    async def lag(self, consumer: str, streams: Streams) -> Lag:
+    async def lag(self, consumer: str, streams: Streams, shards: Sequence[int]) -> Lag:
         """See `Backlog.lag`."""
-        return await self._backlog.lag(consumer, streams)
+        return await self._backlog.lag(consumer, streams, shards)
 
 
 class Follower:

@@ -1,22 +1,21 @@
 """The turns of several series of one workspace, as what one flush writes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from domain import positions, tasks
-from domain import series as rules
-from domain.changes import Fact
+from domain import tasks
 from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.labels import Kind
-from domain.ports import Claim, Seen, SeenSeries, Writes
+from domain.ports import Seen, SeenSeries, Writes
 from domain.recurrence.policies import Anchor, Open
 from domain.recurrence.series import CATCH_UP_MAX
 from domain.recurrence.slots import Slot, occurrence_id
 from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState
-from domain.services.showing import display
+from domain.services import ringing
+from domain.services.collector import Collector
 from domain.spawning import Step, fresh, occurrence, passed_over, step
 from domain.tasks import SUBTREE_MAX, Status, Task
 
@@ -26,79 +25,49 @@ CHANGES_MAX = 1_000
 REPLACED_MAX = CHANGES_MAX // 2
 
 
-@dataclass(kw_only=True)
 class Batch:
-    """Collects what turns lead to; `own_ids` gives occurrences the ids that their slots have.
+    """Collects what turns lead to.
 
     `left` are series for which there was no room any more.
     """
 
-    workspace: WorkspaceId
-    seen: Seen
-    at: datetime
-    new_id: Callable[[], UUID]
-    own_ids: bool = True
-    left: list[SeriesId] = field(default_factory=list)
-    made: int = 0
-    _facts: list[Fact] = field(default_factory=list)
-    _tasks_new: list[Task] = field(default_factory=list)
-    _tasks: list[Task] = field(default_factory=list)
-    _series: list[Series] = field(default_factory=list)
-    _slots_new: list[LedgerSlot] = field(default_factory=list)
-    _slots: list[LedgerSlot] = field(default_factory=list)
-    _claims: list[Claim] = field(default_factory=list)
-    _versions: dict[TaskId, int] = field(default_factory=dict)
-    _revs: dict[SeriesId, int] = field(default_factory=dict)
-    _low: str | None = None
-
-    def __post_init__(self) -> None:
-        self._low = self.seen.low
+    def __init__(
+        self,
+        workspace: WorkspaceId,
+        seen: Seen,
+        at: datetime,
+        new_id: Callable[[], UUID],
+        *,
+        own_ids: bool,
+    ) -> None:
+        """Takes what was seen; `own_ids` gives occurrences the ids that their slots have."""
+        self.left: list[SeriesId] = []
+        self._all = Collector(workspace=workspace, seen=seen, at=at)
+        self._seen = seen
+        self._at = at
+        self._new_id = new_id
+        self._own_ids = own_ids
 
     def take(self, one: SeenSeries) -> None:
         """Adds the series' turn."""
         series = one.series
         if not series.is_running:
             return
-        own = series.template.parent_id
-        if own is not None and one.parent is None:
+        if series.template.parent_id is not None and one.parent is None:
             # Its place is in the trash: restored, it goes on with what comes then.
-            self._write(one, passed_over(series, self.at))
+            self._write(one, passed_over(series, self._at))
             return
-        room = (CHANGES_MAX - len(self._facts)) // (1 + min(len(one.below), SUBTREE_MAX - 1))
+        copies = min(len(_below(one)), SUBTREE_MAX - 1)
+        room = (CHANGES_MAX - len(self._all.facts)) // (1 + copies)
         if room < 1:
             self.left.append(series.id)
             return
-        found = step(
-            series,
-            self.at,
-            current=one.current,
-            skipped=one.skipped,
-            room=min(room, CATCH_UP_MAX),
-        )
+        found = step(series, self._at, current=one.current, room=min(room, CATCH_UP_MAX))
         self._write(one, found)
 
     def writes(self) -> Writes | None:
         """Returns what is to be flushed, None where there is nothing."""
-        if not self._series:
-            return None
-        return Writes(
-            workspace=self.workspace,
-            subject=self._series[0].id,
-            at=self.at,
-            actor=None,
-            facts=tuple(self._facts),
-            roles_rev=self.seen.roles_rev,
-            labels_rev=self.seen.labels_rev,
-            tree_moved=any(one.parent_id is not None for one in self._tasks_new),
-            seen=self._versions,
-            claims=tuple(self._claims),
-            tasks_new=tuple(self._tasks_new),
-            tasks=tuple(self._tasks),
-            series_seen=self._revs,
-            series=tuple(self._series),
-            slots_new=tuple(self._slots_new),
-            slots=tuple(self._slots),
-        )
+        return self._all.writes(self._all.series[0].id) if self._all.series else None
 
     def _write(self, one: SeenSeries, found: Step) -> None:
         old = one.series
@@ -110,52 +79,49 @@ class Batch:
         if found.replaces:
             self._replace(one, found.spawn)
         if found.ends:
-            new, fact = rules.changed("series.ended", old, replace(new, ended_at=self.at))
-            self._facts += [fact] if fact else []
+            self._all.change_series("series.ended", old, replace(new, ended_at=self._at))
         elif new != old:
-            new = replace(new, rev=old.rev + 1)
+            self._all.turn(old, new)
         else:
             return
-        self._series.append(new)
-        self._revs[old.id] = old.rev
         self._rely_on(one)
 
     def _rely_on(self, one: SeenSeries) -> None:
         policies, parent = one.series.recurrence.policies, one.series.template.parent_id
         by_state = policies.anchor is Anchor.COMPLETION or policies.open is not Open.ALLOW
         if by_state and one.current is not None:
-            self._versions[one.current.id] = one.current.version
+            self._all.versions[one.current.id] = one.current.version
         if parent is not None and one.parent is not None:
-            self._versions[parent] = one.parent
+            self._all.versions[parent] = one.parent
 
     def _occurrence(self, one: SeenSeries, slot: Slot) -> TaskId:
         """Makes the slot's occurrence, or brings back the one that was withdrawn."""
         withdrawn = one.withdrawn.get((slot.text, _origin(one.series)))
         if withdrawn:
-            self._restore(withdrawn)
+            for old in withdrawn:
+                if old.deleted_at is not None:
+                    placed = self._all.placed(old)
+                    self._all.change("task.restored", old, replace(placed, deleted_at=None))
             self._keep(one, slot, SlotState.SPAWNED, withdrawn[0].id)
             return withdrawn[0].id
-        made = occurrence(one.series, slot, self._id(one.series, slot), self.at)
-        self._create(made)
+        made = occurrence(one.series, slot, self._id(one.series, slot), self._at)
+        placed = self._all.create(self._known(made))
         if one.current is not None:
-            copies = fresh(made, one.current, one.below, self.new_id)
+            self._all.ledger |= ringing.carried(
+                self._seen, one.current.id, placed, self._at, self._new_id
+            )
+            copies = fresh(made, one.current, _below(one), self._new_id)
             for copy in islice(copies, SUBTREE_MAX - 1):
-                self._create(copy)
+                self._all.create(self._known(copy))
         self._keep(one, slot, SlotState.SPAWNED, made.id)
-        self.made += 1
         return made.id
 
     def _id(self, series: Series, slot: Slot) -> TaskId:
-        if not self.own_ids:
+        if not self._own_ids:
             # Somebody has brought a task of that very id. The ledger holds the slot all the same.
-            return TaskId(self.new_id())
+            return TaskId(self._new_id())
         origin = _origin(series)
         return TaskId(occurrence_id(series.id, slot, None if origin == NO_ORIGIN else origin))
-
-    def _create(self, task: Task) -> None:
-        placed = self._placed(self._known(task))
-        self._tasks_new.append(placed)
-        self._facts.append(tasks.created(placed, display(placed, self.seen)))
 
     def _known(self, task: Task) -> Task:
         """Returns the task without what is no longer there: labels, and whoever has left."""
@@ -164,52 +130,34 @@ class Batch:
             task,
             category_id=category if self._is_there(category, "category") else None,
             tag_ids=frozenset(tag for tag in task.tag_ids if self._is_there(tag, "tag")),
-            assignee_id=assignee if assignee in self.seen.members else None,
+            assignee_id=assignee if assignee in self._seen.members else None,
         )
 
     def _is_there(self, id: UUID | None, kind: Kind) -> bool:
-        found = None if id is None else self.seen.labels.get(id)
+        found = None if id is None else self._seen.labels.get(id)
         return found is not None and found.kind == kind
-
-    def _placed(self, task: Task) -> Task:
-        """Returns the task at the end of all others."""
-        self._low = positions.between(self._low, None, task.id)
-        self._claims.append(Claim(task=task.id, position=self._low))
-        return replace(task, position=self._low)
-
-    def _restore(self, withdrawn: Sequence[Task]) -> None:
-        for old in withdrawn:
-            if old.deleted_at is not None:
-                self._change("task.restored", old, replace(self._placed(old), deleted_at=None))
 
     def _replace(self, one: SeenSeries, spawn: Sequence[Slot]) -> None:
         """Cancels what is open beside the latest; that too where a later one is due by now."""
         for old in self._replaced(one, spawn):
-            self._change("task.updated", old, tasks.with_status(old, Status.CANCELLED, self.at))
+            self._all.change(
+                "task.updated", old, tasks.with_status(old, Status.CANCELLED, self._at)
+            )
             row = LedgerSlot(
                 series_id=one.series.id,
                 slot=old.slot or "",
-                origin=NO_ORIGIN,
-                instant=one.series.done_until,
+                origin=None,
+                instant=None,
                 state=SlotState.MISSED,
                 task_id=old.id,
             )
-            self._slots.append(row)
+            self._all.slots.append(row)
 
     def _replaced(self, one: SeenSeries, spawn: Sequence[Slot]) -> Iterator[Task]:
         yield from one.open[:REPLACED_MAX]
-        is_late = any(slot.instant <= self.at for slot in spawn)
+        is_late = any(slot.instant <= self._at for slot in spawn)
         if is_late and one.current is not None and one.current.is_open:
             yield one.current
-
-    def _change(self, kind: str, old: Task, new: Task) -> None:
-        shown = display(old, self.seen)
-        found = tasks.changed(kind, old, shown, replace(new, updated_at=self.at), shown)
-        if found is not None:
-            grown, fact = found
-            self._tasks.append(grown)
-            self._facts.append(fact)
-            self._versions[old.id] = old.version
 
     def _keep(self, one: SeenSeries, slot: Slot, state: SlotState, task: TaskId | None) -> None:
         origin = _origin(one.series)
@@ -222,7 +170,11 @@ class Batch:
             task_id=task,
         )
         known = (slot.text, origin) in one.withdrawn
-        (self._slots if known else self._slots_new).append(row)
+        (self._all.slots if known else self._all.slots_new).append(row)
+
+
+def _below(one: SeenSeries) -> Sequence[Task]:
+    return one.below.get(one.series.current, ())
 
 
 def _origin(series: Series) -> UUID:

@@ -12,6 +12,7 @@ from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.ports import Clock, Needs, Seen, SeenSeries, Store, Writes
 from domain.recurrence.policies import Anchor, Open
 from domain.series import LedgerSlot, Series, SlotState
+from domain.services import ringing
 from domain.services.series_turns import OWN
 from domain.services.showing import display
 from domain.spawning import is_untouched
@@ -93,7 +94,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
     latest, followed = one.current, one.followed
     if latest is None or followed is None or before is None or not before.is_open:
         return None
-    gone = (*reversed(one.below), latest)
+    gone = (*reversed(one.below.get(latest.id, ())), latest)
     if not all(is_untouched(task) for task in gone):
         return None
     changes = []
@@ -102,6 +103,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         new = replace(old, deleted_at=now, updated_at=now)
         changes.append(tasks.changed("task.deleted", old, shown, new, shown))
     found = [change for change in changes if change is not None]
+    ledger = ringing.followed(seen, zip(gone, (task for task, _ in found), strict=True), now)
     back = replace(
         one.series,
         current=followed.task,
@@ -113,7 +115,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         series_id=one.series.id,
         slot=latest.slot or "",
         origin=followed.origin,
-        instant=one.series.done_until,
+        instant=None,
         state=SlotState.WITHDRAWN,
         task_id=latest.id,
     )
@@ -121,6 +123,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         _writes(one, back, now),
         facts=tuple(fact for _, fact in found),
         tasks=tuple(task for task, _ in found),
+        ledger=ledger,
         seen={task.id: task.version for task in (*gone, before)},
         labels_rev=seen.labels_rev,
         roles_rev=seen.roles_rev,

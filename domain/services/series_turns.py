@@ -59,13 +59,7 @@ class SeriesTurns:
         seen = await self._store.load(OWN, needs)
         if seen.series is None:
             return None
-        batch = Batch(
-            workspace=workspace,
-            seen=seen,
-            at=self._clock.now(),
-            new_id=self._new_id,
-            own_ids=own_ids,
-        )
+        batch = Batch(workspace, seen, self._clock.now(), self._new_id, own_ids=own_ids)
         for one in seen.series.values():
             batch.take(one)
         return batch

@@ -1,6 +1,6 @@
 """What people do with tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -8,8 +8,10 @@ from uuid import UUID
 from domain import positions, tasks
 from domain.changes import Fact
 from domain.errors import Problems, conflict, not_found, over_limit
-from domain.ids import SeriesId, TaskId, WorkspaceId
+from domain.ids import SeriesId, TaskId, UserId, WorkspaceId
 from domain.ports import Claim, Command, Needs, Seen, Writes
+from domain.reminders import Wanted, require_all_sound
+from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.services.recurring import Begun, begun
 from domain.services.showing import display as _display
@@ -34,9 +36,21 @@ class TaskService:
         self._new_id = new_id
 
     async def create(
-        self, command: Command, workspace: WorkspaceId, id: UUID | None, patch: TaskPatch
+        self,
+        command: Command,
+        workspace: WorkspaceId,
+        id: UUID | None,
+        patch: TaskPatch,
+        reminders: Sequence[Wanted] | None = None,
     ) -> Outcome:
-        """Creates a task at its place, or at the end.
+        """Creates a task at its place, or at the end, and has it ring for the actor.
+
+        Args:
+            command: who asks.
+            workspace: where.
+            id: the client's own.
+            patch: all that is said about it.
+            reminders: None for the actor's default set.
 
         Raises:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT (the id is taken), LIMIT_EXCEEDED.
@@ -45,16 +59,20 @@ class TaskService:
         place = patch.place if isinstance(patch.place, Place) else Place()
         title = None if isinstance(patch.title, Keep) else patch.title
         draft = replace(patch, title=title, place=place)
-        needs = replace(needs_of(draft), workspace=workspace)
+        needs = replace(needs_of(draft), workspace=workspace, wishes=_people(command, draft))
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            _require_editor(seen, "workspaceId", "There is no such workspace.")
+            require_editor(seen, "workspaceId", "There is no such workspace.")
+            require_all_sound(reminders or (), at)
             blank = tasks.blank(new, workspace, at)
             first = self._first(blank, draft, seen, at)
             task = first.task
             fact = tasks.created(task, _display(task, seen))
+            ledger = ringing.assigned(seen, task, at)
+            ledger |= ringing.wanted(seen, task, reminders, at, self._new_id)
             writes = replace(
                 _writes(seen, task, at, (*first.facts, fact)),
+                ledger=ledger,
                 series_new=first.series,
                 slots_new=first.slots,
                 tasks_new=(task,),
@@ -88,10 +106,11 @@ class TaskService:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT, STALE_VERSION, LIMIT_EXCEEDED.
         """
         below = not isinstance(patch.parent, Keep) and patch.parent is not None
-        needs = replace(needs_of(patch), task=id, height=below)
+        needs = needs_of(patch)
+        needs = replace(needs, task=id, height=below, wishes=needs.users)
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             tasks.require_live(task)
             new = patched(task, patch, seen, at)
             decision = _changed(seen, "task.updated", task, new, at)
@@ -120,7 +139,7 @@ class TaskService:
         self, command: Command, id: TaskId, expected: int | None, kind: str, status: Status
     ) -> Outcome:
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             tasks.require_live(task)
             idle = status is Status.OPEN and task.status is Status.IN_PROGRESS
             new = task if idle else tasks.with_status(task, status, at)
@@ -132,7 +151,7 @@ class TaskService:
         """Moves a task and its subtasks to the trash; deleting again is no change."""
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             if task.deleted_at is not None:
                 return _unchanged(seen, task, at)
             return _moved(seen, "task.deleted", task, at, lambda one: replace(one, deleted_at=at))
@@ -147,7 +166,7 @@ class TaskService:
         """
 
         def decide(seen: Seen, at: datetime) -> Decision:
-            task = _editable(seen, expected)
+            task = editable(seen, expected)
             if task.deleted_at is None:
                 return _unchanged(seen, task, at)
             parent = seen.tasks.get(seen.ancestors[0]) if seen.ancestors else None
@@ -159,17 +178,24 @@ class TaskService:
         return await self._mutations.run(command, needs, decide)
 
 
-def _require_editor(seen: Seen, field: str, message: str) -> None:
+def _people(command: Command, draft: TaskPatch) -> tuple[UserId, ...]:
+    """Returns whose wishes matter for a new task."""
+    own = () if command.actor is None else (command.actor,)
+    return (*own, *needs_of(draft).users)
+
+
+def require_editor(seen: Seen, field: str, message: str) -> None:
+    """Raises Refused unless the actor sees the workspace, and may change its tasks."""
     if seen.workspace is None:
         raise not_found(message, field)
     require(seen.role, Role.MEMBER, "make you a member, who may change its tasks")
 
 
-def _editable(seen: Seen, expected: int | None) -> Task:
+def editable(seen: Seen, expected: int | None) -> Task:
     """Returns the task asked for; raises what refuses its change."""
     if seen.task is None:
         raise not_found("There is no such task.", "id")
-    _require_editor(seen, "id", "There is no such task.")
+    require_editor(seen, "id", "There is no such task.")
     tasks.require_version(
         seen.task, expected, tasks.task_state(seen.task, _display(seen.task, seen))
     )
@@ -198,7 +224,12 @@ def _changed(seen: Seen, kind: str, old: Task, new: Task, at: datetime) -> Decis
     if found is None:
         return _unchanged(seen, old, at)
     grown, fact = found
-    writes = replace(_writes(seen, old, at, (fact,)), tasks=(grown,), seen={old.id: old.version})
+    writes = replace(
+        _writes(seen, old, at, (fact,)),
+        tasks=(grown,),
+        seen={old.id: old.version},
+        ledger=ringing.followed(seen, ((old, grown),), at),
+    )
     return Decision(writes=writes, state=fact.state)
 
 
@@ -237,6 +268,7 @@ def _moved(
         _writes(seen, task, at, facts),
         tasks=tuple(grown for grown, _ in changes),
         seen={old.id: old.version for old, _ in pairs},
+        ledger=ringing.followed(seen, pairs, at),
         claims=tuple(_claim(old, new) for old, new in pairs if new.deleted_at is None),
         tree_rev=seen.tree_rev,
         tree_moved=True,

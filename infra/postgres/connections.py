@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from domain.filter_input import parse
 from domain.filters import Where, where
-from domain.paging import Page
+from domain.paging import Order, Page
 from domain.reading import MEMBER_ORDER, SUBTASK_ORDER, TaskPage
 from domain.selection import Field, Selection
 from infra.postgres import bounds
@@ -125,27 +125,49 @@ def members(
     statement: Statement, space: FromClause, field: Field, node: Node
 ) -> ColumnElement[Any]:
     """Returns a workspace's members by the time they joined."""
-    selection, index = _nested(field)
     rows = member.alias()
-    there = rows.c.workspace_id == space.c.id
-    number = select(func.count()).select_from(rows).where(there).correlate(space)
+    owned = Owned(rows=rows, where=rows.c.workspace_id == space.c.id, owner=space)
+    return by_time(statement, owned, field, MEMBER_ORDER, node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Rows, each with an id, that belong to a row of the owner by a condition."""
+
+    rows: FromClause
+    where: ColumnElement[bool]
+    owner: FromClause
+
+
+def by_time(
+    statement: Statement, owned: Owned, field: Field, orders: tuple[Order, ...], node: Node
+) -> ColumnElement[Any]:
+    """Returns the rows of an owner in the order of an instant that each has."""
+    selection, index = _nested(field)
+    rows, outer, (order,) = owned.rows, owned.owner, orders
+    number = select(func.count()).select_from(rows).where(owned.where).correlate(outer)
     parts = {"total_count": number.scalar_subquery()}
     if not _wants_rows(selection):
         return _object(selection, parts)
     asked = statement.request.pages[index]
     size = statement.bind(lambda request: request.pages[index].size, BigInteger())
-    keys = (rows.c.created_at, rows.c.id)
-    wanted = select(*rows.c).where(there).order_by(*keys).limit(size + literal_column("1"))
+    keys = (rows.c[order.key.attribute], rows.c.id)
+    sorted_by = [key.desc() if order.descending else key for key in keys]
+    wanted = select(*rows.c).where(owned.where).order_by(*sorted_by)
+    wanted = wanted.limit(size + literal_column("1"))
     if asked.after is not None:
-        joined = statement.bind(lambda request: _key(request, index, 0), INSTANT)
+        time = statement.bind(lambda request: _key(request, index, 0), INSTANT)
         ident = statement.bind(lambda request: _key(request, index, 1), Uuid())
-        wanted = wanted.where(tuple_(*keys) > tuple_(joined, ident))
-    some = wanted.correlate(space).subquery()
-    place = func.row_number().over(order_by=[some.c.created_at, some.c.id])
+        mine, place = tuple_(*keys), tuple_(time, ident)
+        wanted = wanted.where(mine < place if order.descending else mine > place)
+    some = wanted.correlate(outer).subquery()
+    columns = (some.c[order.key.attribute], some.c.id)
+    over = [one.desc() if order.descending else one for one in columns]
+    place_of = func.row_number().over(order_by=over)
     page = select(
-        *some.c, place.label("place"), cursor_text(some, MEMBER_ORDER).label("cursor")
+        *some.c, place_of.label("place"), cursor_text(some, orders).label("cursor")
     ).subquery()
-    return _connection(statement, selection, _found(page, size, asked), parts, node, space)
+    return _connection(statement, selection, _found(page, size, asked), parts, node, outer)
 
 
 def _nested(field: Field) -> tuple[Selection, int]:

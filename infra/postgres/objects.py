@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    func,
     null,
     select,
 )
@@ -22,7 +23,18 @@ from domain.tasks import Priority
 from domain.workspaces import Role
 from infra.postgres import bounds, connections
 from infra.postgres.building import Statement, json_list, name_of, text_of
-from infra.postgres.tables import account, category, member, series, tag, task, workspace
+from infra.postgres.history import history, slot_state
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    notification,
+    reminder,
+    series,
+    tag,
+    task,
+    workspace,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +198,53 @@ def _members(statement: Statement, source: Source, field: Field) -> ColumnElemen
     return connections.members(statement, source.rows, field, _node)
 
 
+def _history(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    return history(statement, source.rows, field, _node)
+
+
+def _slot_state(statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return slot_state(statement, source.rows)
+
+
+def _reminders(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    """Returns the viewer's own, by when they ring."""
+    rows = reminder.alias()
+    found = statement.joined(
+        rows,
+        lambda: [
+            json_list(json_of(statement, Source(rows=rows), _below(field)), [rows.c.at, rows.c.id])
+        ],
+    )
+    return (
+        found.where(rows.c.task_id == source.rows.c.id, rows.c.user_id == statement.viewer)
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
+def _kind(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return func.lower(source.rows.c.category)
+
+
+def _seq(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return cast(source.rows.c.seq, Text)
+
+
+def _is_verified(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return source.rows.c.email_verified_at.is_not(None)
+
+
+def _unread(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    rows = notification.alias()
+    return (
+        select(func.count())
+        .select_from(rows)
+        .where(rows.c.user_id == source.rows.c.id, rows.c.read_at.is_(None))
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
 def _node(statement: Statement, rows: FromClause, selection: Selection) -> ColumnElement[Any]:
     return json_of(statement, Source(rows=rows), selection)
 
@@ -203,6 +262,20 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "subtasks": _subtasks,
         "series": _to_one(series, "series_id"),
         "occurrence": _within("series_id"),
+        "reminders": _reminders,
+    },
+    "Reminder": {
+        **_columns("id", "at", "before_due", "channels"),
+        "on_day": _within("on_day"),
+        "nag": _within("nag_every"),
+    },
+    "ReminderOnDay": {"time": _column("on_day"), "days_before": _column("days_before")},
+    "ReminderNag": {"every": _column("nag_every"), "times": _column("nag_times")},
+    "Notification": {
+        **_columns("id", "title", "body", "workspace_id", "task_id"),
+        **_columns("created_at", "read_at", "archived_at"),
+        "kind": _kind,
+        "seq": _seq,
     },
     "Due": {
         "date": _column("due_day"),
@@ -215,6 +288,12 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
     "Series": {
         **_columns("id", "workspace_id", "summary", "is_paused", "next_at", "ended_at", "version"),
         "recurrence": _within("id"),
+        "history": _history,
+    },
+    "SeriesSlot": {
+        **_columns("slot", "instant"),
+        "state": _slot_state,
+        "task": _to_one(task, "task_id"),
     },
     "Recurrence": {
         **_columns("rule", "cron"),
@@ -236,5 +315,10 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "categories": _labels(category),
         "tags": _labels(tag),
     },
-    "Viewer": {**_columns("id", "name", "email", "time_zone"), "workspaces": _own_workspaces},
+    "Viewer": {
+        **_columns("id", "name", "email", "time_zone"),
+        "workspaces": _own_workspaces,
+        "unread_notification_count": _unread,
+        "is_email_verified": _is_verified,
+    },
 }

@@ -6,19 +6,24 @@ orders and cursors are there, never their values. It is built once per shape and
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import and_, case, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from domain.changes import State
 from domain.ids import UserId
 from domain.messages import ResyncReason, ResyncRequired
 from domain.paging import Page
 from domain.ports import Clock
+from domain.preferences import preferences_state
 from domain.reading import (
     ANSWER_MAX_BYTES,
     ChangeSlice,
     LogPage,
+    NotificationSlice,
+    OneNotification,
     OneSeries,
     OneTask,
     OneWorkspace,
@@ -29,6 +34,7 @@ from domain.reading import (
     too_large,
 )
 from domain.selection import Selection
+from domain.tasks import instant_text
 from infra.postgres.bounds import TOO_LARGE, in_turn
 from infra.postgres.building import Request, Statement, Values, text_of
 from infra.postgres.connections import LIVE
@@ -36,6 +42,7 @@ from infra.postgres.lanes import Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.pages import page_shape
 from infra.postgres.roots import ROOTS
+from infra.postgres.wishes import PostgresWishes
 
 # Of one selection: a form with a dozen filters that may be there or not takes that many and more.
 SHAPES_MAX = 64
@@ -130,11 +137,15 @@ class PostgresReader:
         log: PostgresLog,
         clock: Clock,
         answer_max_bytes: int = ANSWER_MAX_BYTES,
+        push_key: str | None = None,
     ) -> None:
+        """Takes the key that browsers subscribe with, None where no push messages are sent."""
         self._lanes = lanes
         self._log = log
         self._clock = clock
         self._answer_max_bytes = answer_max_bytes
+        self._push_key = push_key
+        self._wishes = PostgresWishes(lanes.generic, new_id=uuid4, committed=lambda _s, _n: None)
 
     def prepare(self, selection: Selection) -> PostgresRead:
         """See `Reader.prepare`."""
@@ -142,12 +153,28 @@ class PostgresReader:
 
     async def has_reached(self, viewer: UserId, read: Row) -> bool:
         """See `Reader.has_reached`."""
-        if isinstance(read, TheViewer | Present) or read.at_least is None:
+        free = TheViewer | NotificationSlice | OneNotification | Present
+        if isinstance(read, free) or read.at_least is None:
             return True
         sql = _REACHED_BY.get(type(read), _REACHED_BY_WORKSPACE)
         ident = read.workspace if isinstance(read, TaskPage) else read.id
         reached: bool = await self._lanes.generic.fetchval(sql, ident, viewer, read.at_least)
         return reached
+
+    async def preferences(self, viewer: UserId) -> State:
+        """See `Reader.preferences`."""
+        return {
+            **preferences_state(await self._wishes.preferences(viewer)),
+            "push_key": self._push_key,
+            "push_subscriptions": [
+                {
+                    "id": str(one.id),
+                    "endpoint": one.endpoint,
+                    "created_at": instant_text(one.created_at),
+                }
+                for one in await self._wishes.browsers(viewer)
+            ],
+        }
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
         """See `Reader.changes`."""
@@ -173,6 +200,8 @@ def _shape(read: Row) -> Hashable:
     match read:
         case TaskPage(where=where, orders=orders, page=page, at_least=at_least):
             return (page_shape(where, orders, page), at_least is None)
+        case NotificationSlice(after=after):
+            return after is None
         case OneTask() | OneSeries() | OneWorkspace():
             return read.at_least is None
         case _:

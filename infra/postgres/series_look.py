@@ -27,20 +27,64 @@ class Parts:
     parts: dict[str, str] = field(default_factory=dict)
 
 
-def series_parts(task: str, ids: str, needs: Needs) -> Parts:
-    """Returns what reads the series of the parameter `ids`; `task` makes a task's JSON of `t`."""
-    whose = "" if needs.occurrences else "AND s.open = 'REPLACE'"
+@dataclass(frozen=True, slots=True)
+class OfIds:
+    """The series of a parameter's ids."""
+
+    parameter: str
+
+    @property
+    def wanted(self) -> str:
+        """Which rows of the table."""
+        return f"id = ANY({self.parameter})"
+
+    @property
+    def later(self) -> str | None:
+        """Which slots come no sooner than that of one occurrence: none are asked for."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OfTask:
+    """The series of the parameter's occurrence."""
+
+    parameter: str
+
+    @property
+    def wanted(self) -> str:
+        """Which rows of the table."""
+        return f"id = (SELECT series_id FROM task WHERE id = {self.parameter})"
+
+    @property
+    def later(self) -> str | None:
+        """Which slots come no sooner than that of one occurrence."""
+        return f"""
+            SELECT e.task_id, l.instant AS since FROM series_slot l JOIN series_slot e
+              ON e.series_id = l.series_id AND e.instant >= l.instant
+            WHERE l.series_id IN (SELECT id FROM kept) AND l.task_id = {self.parameter}"""
+
+
+def series_parts(task: str, whose: OfIds | OfTask, needs: Needs) -> Parts:
+    """Returns what reads series.
+
+    Args:
+        task: makes a task's JSON of `t`.
+        whose: which series.
+        needs: what is asked for.
+    """
+    own = "" if needs.occurrences else "AND s.open = 'REPLACE'"
     found = Parts()
     found.ctes = {
         "kept": f"""
-            SELECT * FROM series WHERE workspace_id = (SELECT id FROM ws) AND id = ANY({ids})""",
+            SELECT * FROM series WHERE workspace_id = (SELECT id FROM ws) AND {whose.wanted}""",
         "taken_back": f"""
             SELECT l.* FROM kept s JOIN series_slot l ON l.series_id = s.id
             WHERE l.state = 'WITHDRAWN' AND (l.origin = s.current OR l.instant > s.done_until)
             LIMIT {_WITHDRAWN_MAX}""",
-        "root": """
+        "root": f"""
             SELECT t.* FROM task t WHERE t.workspace_id = (SELECT id FROM ws)
-              AND t.id IN (SELECT current FROM kept UNION ALL SELECT task_id FROM taken_back)""",
+              AND t.id IN (SELECT current FROM kept UNION ALL SELECT task_id FROM taken_back
+                           {"UNION ALL SELECT id FROM open_one" if needs.occurrences else ""})""",
         "beneath": f"""
             SELECT r.id AS root, t.id, t.deleted_at, 1 AS depth FROM root r JOIN task t
               ON t.parent_id = r.id AND t.deleted_at IS NOT DISTINCT FROM r.deleted_at
@@ -57,25 +101,27 @@ def series_parts(task: str, ids: str, needs: Needs) -> Parts:
             WINDOW w AS (ORDER BY b.root, b.depth, t.position, t.id)
             LIMIT {SUBTREE_MAX + 1}""",
         "open_one": f"""
-            SELECT t.* FROM kept s JOIN task t ON t.series_id = s.id
-            WHERE t.deleted_at IS NULL AND t.status IN ('OPEN', 'IN_PROGRESS')
-              AND t.id <> s.current {whose} ORDER BY t.id LIMIT {_OPEN_MAX}""",
+            SELECT * FROM task WHERE id NOT IN (SELECT current FROM kept) AND id IN (
+                SELECT t.id FROM kept s JOIN task t ON t.series_id = s.id
+                WHERE t.deleted_at IS NULL AND t.status IN ('OPEN', 'IN_PROGRESS') {own}
+                {"UNION ALL SELECT task_id FROM later" if whose.later else ""})
+            ORDER BY id LIMIT {_OPEN_MAX}""",
         "shown": """
             SELECT * FROM task WHERE id IN (
                 SELECT id FROM root UNION ALL SELECT id FROM under UNION ALL
                 SELECT id FROM open_one)""",
     }
+    if whose.later:
+        found.ctes = {"kept": found.ctes.pop("kept"), "later": whose.later, **found.ctes}
+        found.parts["series_later"] = """(
+            SELECT json_build_object('since', min(since), 'ids', json_agg(task_id)) FROM later)"""
     within = f"u.place <= {SUBTREE_MAX} AND u.bytes <= {SUBTREE_MAX_BYTES}"
-    found.parts = {
+    found.parts |= {
         "series": "(SELECT json_agg(to_json(s)) FROM kept s)",
         "series_parents": """(
             SELECT json_object_agg(id, version) FROM task
             WHERE workspace_id = (SELECT id FROM ws) AND deleted_at IS NULL
               AND id IN (SELECT parent_id FROM kept))""",
-        "series_skipped": """(
-            SELECT json_agg(json_build_array(series_id, slot)) FROM (
-                SELECT l.series_id, l.slot FROM kept s JOIN series_slot l ON l.series_id = s.id
-                WHERE l.state = 'SKIPPED' AND l.instant > s.done_until) AS l)""",
         "series_followed": f"""(
             SELECT json_object_agg(s.id, json_build_array(e.task_id, e.instant, l.origin))
             FROM kept s JOIN root t ON t.id = s.current

@@ -74,6 +74,7 @@ def moved_row(series: Series) -> dict[str, object]:
         "done_until": instant_text(series.done_until),
         "next_at": instant_text(series.next_at),
         "made": series.made,
+        "skipped": sorted(series.skipped),
         "is_paused": series.is_paused,
         "ended_at": instant_text(series.ended_at),
         "version": series.version,
@@ -99,11 +100,9 @@ def seen_series(row: Row, task_of: Callable[[Row], Task]) -> dict[SeriesId, Seen
     below = defaultdict[UUID, list[Task]](list)
     for one in row.get("series_below") or ():
         below[UUID(one["root"])].append(task_of(one["task"]))
-    skipped = defaultdict[str, set[str]](set)
-    for ident, slot in row.get("series_skipped") or ():
-        skipped[ident].add(slot)
     followed = row.get("series_followed") or {}
     parents = row.get("series_parents") or {}
+    later = row.get("series_later") or {}
     others = [task_of(one) for one in row.get("series_open") or ()]
     found = {}
     for one in row.get("series") or ():
@@ -112,16 +111,17 @@ def seen_series(row: Row, task_of: Callable[[Row], Task]) -> dict[SeriesId, Seen
         found[series.id] = SeenSeries(
             series=series,
             current=roots.get(series.current),
-            below=tuple(below[series.current]),
+            below={task: tuple(below[task]) for task in roots},
             followed=_followed(*after) if after else None,
             open=tuple(task for task in others if task.series_id == series.id),
-            skipped=frozenset(skipped[one["id"]]),
             withdrawn={
                 (slot["slot"], UUID(slot["origin"])): _with_below(slot["task_id"], roots, below)
                 for slot in row.get("series_withdrawn") or ()
                 if slot["series_id"] == one["id"]
             },
             parent=parents.get(one["parent_id"]),
+            later=frozenset(TaskId(UUID(task)) for task in later.get("ids") or () if task),
+            since=_sure(later["since"]) if later.get("since") else None,
         )
     return found
 
@@ -155,6 +155,7 @@ def _series(row: Row) -> Series:
         done_until=_sure(row["done_until"]),
         next_at=_sure(row["next_at"]) if row["next_at"] else None,
         made=row["made"],
+        skipped=frozenset(row["skipped"]),
         is_paused=row["is_paused"],
         ended_at=_sure(row["ended_at"]) if row["ended_at"] else None,
         version=row["version"],

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from domain.changes import head_digest, text
-from domain.events import PURGED
+from domain.events import PURGED, VERSION
 from domain.tasks import instant_text
 from infra.postgres.flush import MOVED
 from infra.postgres.lanes import Statements
@@ -89,6 +89,7 @@ class TrashPurge:
                 "head": head_digest(
                     kind=PURGED, at=at, actor=None, subject=task, fields=(), key=None
                 ).hex(),
+                "version": VERSION,
             }
             for task in tasks
         ]

@@ -7,40 +7,63 @@ from graphql import GraphQLObjectType, get_named_type, is_non_null_type, is_obje
 
 from carillon.graphql import build
 from infra.postgres.objects import KINDS
-from infra.postgres.tables import account, category, member, series, tag, task, workspace
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    notification,
+    reminder,
+    series,
+    series_slot,
+    tag,
+    task,
+    workspace,
+)
 from resolvers.selection import attribute
 
 CORE = build()._schema
 TABLES = {
     "Task": task,
     "Series": series,
+    "SeriesSlot": series_slot,
     "Category": category,
     "Tag": tag,
     "User": account,
     "Member": member,
     "Workspace": workspace,
     "Viewer": account,
+    "Reminder": reminder,
+    "Notification": notification,
 }
 # Made of other columns or of other rows, and never null for one of these reasons.
 MADE = {
     ("Task", "tags"): "an aggregate",
     ("Task", "subtasks"): "a connection is there without rows, too",
     ("Series", "recurrence"): "its columns",
+    ("Series", "history"): "a connection",
     ("Member", "user"): "by a foreign key that is not null",
     ("Workspace", "viewer_role"): "only members see a workspace",
     ("Workspace", "members"): "a connection",
     ("Workspace", "categories"): "an aggregate",
     ("Workspace", "tags"): "an aggregate",
     ("Viewer", "workspaces"): "an aggregate",
+    ("Viewer", "unread_notification_count"): "a count",
+    ("Viewer", "is_email_verified"): "of a column that may be null",
+    ("Task", "reminders"): "an aggregate",
+    ("Notification", "kind"): "the category in lower case",
 }
 # Put together elsewhere: the parts of a connection.
-PARTS = {"TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"}
+PARTS = {
+    *("TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"),
+    *("SeriesSlotConnection", "SeriesSlotEdge", "NotificationPage"),
+}
 # They lie in their owner's row, and are null as a whole where one of their columns is.
 INSIDE = {"Due", "Occurrence", "Recurrence", "RecurrenceStart", "RecurrencePolicies"}
+INSIDE |= {"ReminderOnDay", "ReminderNag"}
 
 
 # What the log answers, and what is worked out.
-UNPLANNED = {"changes", "recurrencePreview"}
+UNPLANNED = {"changes", "recurrencePreview", "notificationPreferences"}
 
 
 def _reachable() -> Iterator[GraphQLObjectType]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
@@ -24,6 +25,7 @@ from carillon.relay import relay
 from carillon.settings import Settings
 from domain.access import Viewer
 from domain.errors import Code, Unavailable
+from domain.events import VERSION
 from domain.ids import SessionId, TaskId
 from domain.outbox import Topic
 from domain.services.mutations import Mutations
@@ -136,7 +138,10 @@ async def desk(world: World, database_url: str) -> AsyncIterator[Desk]:
 # The trash
 
 
-async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(desk: Desk) -> None:
+async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "VERSION", VERSION + 1)
     kept = await desk.task("kept")
     old = await desk.deleted("old")
     desk.at(day=1)
@@ -155,6 +160,7 @@ async def test_the_trash_is_purged_past_its_time_and_the_log_says_so(desk: Desk)
         ("task.purged", old, "null")
     ]
     assert (purged[0]["actor"], purged[0]["before"]) == (None, "{}")
+    assert purged[0]["version"] == VERSION + 1
     assert await desk.world.head() == head + 1
     assert await desk.is_sound()
     assert await refused(desk.tasks.restore(desk.world.command(), old, None)) is Code.NOT_FOUND
@@ -708,23 +714,13 @@ async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
     await desk.value("UPDATE change SET at = '2020-01-01T00:00:00+00:00'")
     await desk.deleted("old", key="the key of a test")
 
-    async def run() -> tuple[int | None, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(Path(sys.executable).with_name("carillon"), "cleanup"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.defpath, "CARILLON_DATABASE_URL": desk.url},
-        )
-        out, error = await process.communicate()
-        return process.returncode, out.decode(), error.decode()
-
     await PostgresLeases(desk.lanes).hold([LEASE], uuid4(), 60)
     elsewhere = "carillon: Another process is cleaning up at the moment.\n"
-    assert await run() == (1, "", elsewhere)
+    assert await ran(desk.url) == (1, "", elsewhere)
     assert await desk.titles() == {"old"}
 
     await desk.value("DELETE FROM lease")
-    code, out, error = await run()
+    code, out, error = await ran(desk.url)
 
     assert (code, error) == (0, "")
     assert out.splitlines() == [
@@ -736,6 +732,33 @@ async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
         "leases: 0 removed",
         "trash: 1 removed",
     ]
+
+
+async def test_on_a_database_without_migrations_the_command_says_what_to_do(
+    database_url: str,
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+
+    code, out, error = await ran(database_url)
+
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"carillon: The database lacks \d+ migration\(s\). Run `carillon migrate`.\n", error
+    )
+
+
+async def ran(url: str) -> tuple[int | None, str, str]:
+    """Runs the command on this database; returns its exit code and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("carillon"), "cleanup"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.defpath, "CARILLON_DATABASE_URL": url},
+    )
+    out, error = await process.communicate()
+    return process.returncode, out.decode(), error.decode()
 
 
 def long_ago(desk: Desk) -> Settings:

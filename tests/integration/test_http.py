@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from infra.http import Http, HttpLimits
+from infra.wire import Wire
 from resolvers.sender import Receive, Scope, Send
 from tests.live import eventually, port_of, served
 
@@ -276,6 +278,22 @@ async def test_who_reads_slowly_gets_it_all(server: Any) -> None:
                 await asyncio.sleep(0.02)
 
     assert got == len(LARGE)
+
+
+async def test_a_socket_is_not_cut_off_like_a_request_that_does_not_get_on() -> None:
+    async def quiet(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": "heard"})
+
+    async with (
+        served(quiet, http=Quick, ws=Wire) as server,
+        connect(f"ws://127.0.0.1:{port_of(server)}/") as socket,
+    ):
+        await asyncio.sleep(LIMITS.head_wait_s + LIMITS.body_wait_s)
+        await socket.send("still there?")
+        assert await socket.recv() == "heard"
 
 
 async def test_connections_are_bounded_and_one_that_ends_makes_room() -> None:

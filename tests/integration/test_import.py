@@ -13,12 +13,14 @@ from importlib.metadata import files
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 import websockets
 
 from carillon import importer
+from carillon.import_plan import task_id
 from infra.ical import read
 from tests.processes import Server
 
@@ -125,7 +127,9 @@ def test_a_carried_calendar_is_there_whole_and_a_second_run_changes_nothing(
 
     assert home.bring(path) == 0
 
-    tasks = home.tasks()
+    imported = {str(task_id(UUID(home.workspace), item.name)) for item in items}
+    # A series begins to make occurrences at once.
+    tasks = [task for task in home.tasks() if task["id"] in imported]
     assert [(task["title"], task["description"]) for task in tasks] == [
         (item.title, item.description) for item in items
     ]
@@ -133,15 +137,15 @@ def test_a_carried_calendar_is_there_whole_and_a_second_run_changes_nothing(
         (item.status.name, item.priority.name) for item in items
     ]
     assert [task["due"] and task["due"]["date"] for task in tasks] == [
-        item.due and item.due.day.isoformat() for item in items
+        due and due.day.isoformat()
+        for due in (item.due or (item.recurrence and item.recurrence.start) for item in items)
     ]
     assert [{tag["name"] for tag in task["tags"]} for task in tasks] == [
         set(item.tags) for item in items
     ]
-    head = home.head()
     capsys.readouterr()
     assert home.bring(path) == 0
-    assert home.head() == head
+    assert [task for task in home.tasks() if task["id"] in imported] == tasks
     said = capsys.readouterr().out
     assert f"{path.name}: nothing changed in Ada's tasks." in said
     assert f"There already, left as they are: {len(items)}" in said
@@ -181,6 +185,27 @@ def test_due_dates_keep_their_zone_and_take_the_viewers_where_they_have_none(hom
             "time": None,
             "timeZone": "Europe/Paris",
             "instant": "2026-11-24T23:00:00+00:00",
+        },
+    }
+
+
+def test_a_rule_becomes_a_series_once(home: Home) -> None:
+    due = "DUE;TZID=Europe/Berlin:20990105T083000"
+    path = home.file(*_todo("weekly", due, "RRULE:FREQ=WEEKLY;BYDAY=MO"))
+
+    assert (home.bring(path), home.bring(path)) == (0, 0)
+
+    [task] = home.tasks()
+    assert task["description"] == ""
+    [node] = home.ask(
+        """query($w: ID!) { tasks(workspaceId: $w, filter: {isRecurring: true}) { nodes {
+            occurrence { slot } series { summary recurrence { rule timeZone } } } } }"""
+    )["tasks"]["nodes"]
+    assert node == {
+        "occurrence": {"slot": "2099-01-05T08:30"},
+        "series": {
+            "summary": "Every Monday at 8:30",
+            "recurrence": {"rule": "FREQ=WEEKLY;BYDAY=MO", "timeZone": "Europe/Berlin"},
         },
     }
 

@@ -66,7 +66,6 @@ class Api:
 
 @pytest.fixture
 async def api(world: World, database_url: str) -> AsyncIterator[Api]:
-
     async with Lanes(database_url, LaneOptions(size=2)) as lanes:
         reader = PostgresReader(
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), SystemClock()

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +11,8 @@ import pytest
 
 from carillon.graphql import build
 from domain.access import Viewer
-from domain.ids import SessionId, UserId
+from domain.ids import SessionId, TaskId, UserId
+from domain.services.task_patch import DueDraft
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.plans import PostgresReader, ReadLanes
@@ -19,6 +20,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
 from resolvers.preparation import Readers
+from tests.recurring import Recurring
 from tests.worlds import FixedClock, World
 
 CREATE = """mutation ($at: ID!, $input: TaskCreateInput!) {
@@ -80,7 +82,6 @@ class Api:
 
 @pytest.fixture
 async def api(world: World, database_url: str) -> AsyncIterator[Api]:
-
     async with Lanes(database_url, LaneOptions(size=2)) as lanes:
         reader = PostgresReader(
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), FixedClock()
@@ -323,3 +324,124 @@ async def test_a_preview_is_bounded(api: Api, first: int, code: str) -> None:
     answer = await api.send(PREVIEW, recurrence={"preset": "DAILY"}, first=first)
 
     assert [one["extensions"]["code"] for one in answer["errors"]] == [code]
+
+
+async def test_series_are_paused_resumed_skipped_and_ended(api: Api) -> None:
+    task = await api.create(
+        recurrence={"preset": "DAILY", "start": {"date": "2027-01-01", "time": "09:00"}}
+    )
+    series = task["series"]["id"]
+
+    steps: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("seriesPause", {}, {"isPaused": True, "nextAt": None, "version": 2}),
+        ("seriesResume", {}, {"isPaused": False, "nextAt": NEXT, "version": 3}),
+        (
+            "seriesSkip",
+            {"slot": "2027-01-02T09:00"},
+            {"isPaused": False, "nextAt": NEXT, "version": 4},
+        ),
+        ("seriesEnd", {}, {"isPaused": False, "nextAt": None, "version": 5}),
+    ]
+    for name, given, shown in steps:
+        kind = f"{name[0].upper()}{name[1:]}Input"
+        answer = await api.ask(
+            f"""mutation ($id: ID!, $input: {kind}!) {{ {name}(id: $id, input: $input) {{
+                series {{ isPaused nextAt version }} seq userErrors {{ code }} }} }}""",
+            id=series,
+            input={**given, "expectedVersion": shown["version"] - 1},
+        )
+        assert answer[name]["series"] == shown
+        assert (answer[name]["userErrors"], int(answer[name]["seq"])) == (
+            [],
+            await api.world.head(),
+        )
+
+
+NEXT = "2027-01-01T08:00:00+00:00"
+
+
+async def test_a_stale_version_shows_the_series_as_it_is(api: Api) -> None:
+    task = await api.create(recurrence={"preset": "DAILY"})
+
+    answer = await api.ask(
+        """mutation ($id: ID!) { seriesPause(id: $id, input: {expectedVersion: 9}) {
+            series { id version nextAt } seq userErrors { code field } } }""",
+        id=task["series"]["id"],
+    )
+
+    assert answer["seriesPause"] == {
+        "series": {"id": task["series"]["id"], "version": 1, "nextAt": "2026-11-22T23:00:00+00:00"},
+        "seq": None,
+        "userErrors": [{"code": "STALE_VERSION", "field": ["input", "expectedVersion"]}],
+    }
+
+
+async def test_edits_reach_as_far_as_they_say(api: Api) -> None:
+    task = await api.create()
+    update = """mutation ($id: ID!, $input: TaskUpdateInput!) {
+        taskUpdate(id: $id, input: $input) {
+            task { title series { summary endedAt } occurrence { slot } } userErrors { code } } }"""
+
+    began = await api.ask(update, id=task["id"], input={"recurrence": {"preset": "WEEKLY"}})
+    renamed = await api.ask(update, id=task["id"], input={"title": "Feed", "scope": "ALL"})
+    ended = await api.ask(update, id=task["id"], input={"recurrence": None})
+
+    assert began["taskUpdate"]["task"]["occurrence"] == {"slot": "2026-11-23T00:00"}
+    assert renamed["taskUpdate"]["task"]["title"] == "Feed"
+    assert ended["taskUpdate"]["task"]["series"]["endedAt"] == "2026-11-23T12:00:00+00:00"
+    assert (await api.world.log())[-1]["kind"] == "series.ended"
+    gone = await api.ask(
+        """mutation ($id: ID!) { taskDelete(id: $id, input: {scope: THIS_AND_FOLLOWING}) {
+            task { deletedAt } userErrors { code } } }""",
+        id=task["id"],
+    )
+    assert gone["taskDelete"]["task"]["deletedAt"] == "2026-11-23T12:00:00+00:00"
+
+
+async def test_a_skipped_occurrence_is_cancelled(api: Api) -> None:
+    task = await api.create(recurrence={"preset": "DAILY"})
+
+    answer = await api.ask(
+        "mutation ($id: ID!) { taskSkip(id: $id) { task { status } userErrors { code } } }",
+        id=task["id"],
+    )
+
+    assert answer["taskSkip"] == {"task": {"status": "CANCELLED"}, "userErrors": []}
+
+
+async def test_the_history_tells_what_became_of_each_slot(api: Api) -> None:
+    recurring = Recurring.of(api.world)
+    days = [f"2027-01-0{number}T09:00" for number in range(1, 8)]
+    await recurring.begin()
+    series = (await recurring.series())["id"]
+    world = recurring.world
+    await recurring.edits.skip(world.command(), series, days[6], None)
+    for day in days[:2]:
+        await recurring.tick(day)
+    await recurring.complete(TaskId((await recurring.task("01-01T09:00"))["id"]))
+    second = TaskId((await recurring.task("01-02T09:00"))["id"])
+    await recurring.update(second, due=DueDraft(day=date(2027, 1, 9)))
+    await recurring.tick(days[4])
+    await recurring.delete(TaskId((await recurring.task("01-03T09:00"))["id"]))
+
+    query = """query ($id: ID!, $after: String) { series(id: $id) {
+        history(first: 5, after: $after) {
+        totalCount nodes { slot state task { title } } pageInfo { hasNextPage endCursor } } } }"""
+    first = (await api.ask(query, id=str(series)))["series"]["history"]
+    after = first["pageInfo"]["endCursor"]
+    second_page = (await api.ask(query, id=str(series), after=after))["series"]["history"]
+
+    states = [(one["slot"], one["state"]) for one in (*first["nodes"], *second_page["nodes"])]
+    assert states == [
+        (days[6], "SKIPPED"),
+        (days[5], "OPEN"),
+        (days[4], "OPEN"),
+        (days[3], "MISSED"),
+        (days[2], "SKIPPED"),
+        (days[1], "MOVED"),
+        (days[0], "DONE"),
+    ]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (7, True)
+    assert second_page["pageInfo"]["hasNextPage"] is False
+    assert first["nodes"][1]["task"] == {"title": "Water"}
+    assert first["nodes"][3]["task"] is None

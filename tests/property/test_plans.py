@@ -21,7 +21,7 @@ from domain.due import due
 from domain.ids import CategoryId, ChangeId, SeriesId, SessionId, TagId, UserId, WorkspaceId
 from domain.labels import Label
 from domain.paging import KEYS, POSITION, Order, encode
-from domain.reading import MEMBER_ORDER
+from domain.reading import HISTORY_ORDER, MEMBER_ORDER
 from domain.search import query
 from domain.tasks import Display, Priority, Status, Task, instant_text, task_state
 from domain.text import sort_key
@@ -138,6 +138,30 @@ def _tasks() -> list[Task]:
     return made
 
 
+def _slots(tasks: list[Task]) -> list[dict[str, Any]]:
+    """Returns a ledger in which some of the tasks have their slots, and some slots no task."""
+    random = Random(8)
+    made = []
+    for number, one in enumerate([*(t for t in tasks if t.series_id), *[None] * 12]):
+        on_time = one is not None and one.due is not None and random.random() < 0.5
+        at = NOW + timedelta(hours=number)
+        if on_time and one is not None and one.due is not None:
+            at = one.due.instant + timedelta(microseconds=number if one.due.at is None else 0)
+        day = one.due.day if on_time and one is not None and one.due is not None else at.date()
+        made.append(
+            {
+                "id": UUID(int=700 + number),
+                "series": one.series_id if one else SERIES[number % 3]["id"],
+                "slot": f"{day}T09:30",
+                "at": at,
+                "instant": instant_text(at),
+                "state": "SPAWNED" if one else random.choice(["SKIPPED", "MISSED", "SPAWNED"]),
+                "task": one and one.id,
+            }
+        )
+    return made
+
+
 def _labels(first: int, last: int, names: list[str]) -> list[dict[str, Any]]:
     return [
         {"id": UUID(int=n), "workspace": HOME, "name": names[n - first], "colour": f"#0000{n}"}
@@ -189,6 +213,7 @@ def _change(number: int, one: Task) -> Change:
         fields=("title", "due"),
         key=None if number % 3 else f"key {number}",
         payload=text(task_state(one, display)),
+        version=1,
     )
 
 
@@ -203,9 +228,10 @@ class World:
 _INSERT_SERIES = """
 INSERT INTO series (id, workspace_id, rule, cron, start_day, start_at, zone, gap, overlap,
     month_end, anchor, catch_up, open, summary, next_at, ended_at, is_paused, version, title,
-    description, priority, tag_ids, current, done_until, made, rev)
+    description, priority, tag_ids, skipped, current, done_until, made, rev)
 VALUES ($1, $2, $3, $4, $5::text::date, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', $1, now(), 1, 1)"""
+    $15::text::timestamptz, $16::text::timestamptz, $17, $18, '', '', 1, '{}', '{}', $1, now(), 1,
+    1)"""
 
 
 def _series_row(one: Mapping[str, Any]) -> list[Any]:
@@ -218,7 +244,18 @@ def _series_row(one: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:
+async def _fill_series(connection: asyncpg.Connection, facts: Facts) -> None:
+    for s in facts.series:
+        await connection.execute(_INSERT_SERIES, *_series_row(s))
+    for s in facts.slots:
+        await connection.execute(
+            "INSERT INTO series_slot (series_id, slot, origin, instant, state, task_id)"
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            s["series"], s["slot"], s["id"], s["at"], s["state"], s["task"],
+        )  # fmt: skip
+
+
+async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: C901 - flat
     for a in facts.accounts:
         await connection.execute(
             "INSERT INTO account VALUES ($1, $2, $2, $3, $4, 'x', $5)",
@@ -241,9 +278,28 @@ async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:
                 f"INSERT INTO {table} VALUES ($1, $2, $3, $4, $5)",  # noqa: S608
                 one["id"], one["workspace"], one["name"], sort_key(one["name"]), one["colour"],
             )  # fmt: skip
-    for s in facts.series:
-        await connection.execute(_INSERT_SERIES, *_series_row(s))
+    await _fill_series(connection, facts)
     await insert(connection, facts.tasks)
+    for r in facts.reminders:
+        day, nag = r["onDay"] or {}, r["nag"] or {}
+        await connection.execute(
+            "INSERT INTO reminder VALUES"
+            " ($1, $2, $3, $4::text::timestamptz, $5, $6, $7, $8, $9, $10, false, $11)",
+            r["id"], r["task"], r["user"], r["at"], r["beforeDue"], day.get("time"),
+            day.get("daysBefore"), r["channels"], nag.get("every"), nag.get("times"), NOW,
+        )  # fmt: skip
+    for n in facts.notifications:
+        await connection.execute(
+            "INSERT INTO notification VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz,"
+            " $9::text::timestamptz, $10::text::timestamptz, $11)",
+            n["id"], n["user"], n["kind"].upper(), n["title"], n["body"], n["workspaceId"],
+            n["taskId"], n["createdAt"], n["readAt"], n["archivedAt"], int(n["seq"]),
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO user_stream (id, head, head_hash, floor_hash) VALUES ($1, $2, '', '')"
+            " ON CONFLICT (id) DO UPDATE SET head = excluded.head",
+            n["user"], int(n["seq"]),
+        )  # fmt: skip
     for c in facts.changes:
         await connection.execute(
             "INSERT INTO change VALUES"
@@ -272,8 +328,51 @@ def _facts() -> Facts:
         tags=TAGS,
         tasks=tasks,
         series=SERIES,
+        slots=_slots(tasks),
         changes=[_change(number, one) for number, one in enumerate(mine, 1)],
+        reminders=_reminders(mine),
+        notifications=_notifications(),
     )
+
+
+def _reminders(tasks: list[Task]) -> list[dict[str, Any]]:
+    """Returns some of each kind, in the order in which they ring."""
+    kinds: list[dict[str, Any]] = [
+        {"beforeDue": "P1DT30M", "onDay": None, "nag": {"every": "PT1H30M", "times": 3}},
+        {"beforeDue": None, "onDay": {"time": "09:00", "daysBefore": 0}, "nag": None},
+        {"beforeDue": None, "onDay": {"time": "09:00:07", "daysBefore": 2}, "nag": None},
+        {"beforeDue": None, "onDay": None, "nag": None},
+    ]
+    return [
+        {
+            "id": UUID(int=600 + number),
+            "task": one.id,
+            "user": (ADA, BOB, CYD)[number % 3],
+            "at": None if number % 5 == 4 else instant_text(NOW + timedelta(seconds=number)),
+            "channels": ["EMAIL", "PUSH"] if number % 2 else ["IN_APP"],
+            **kinds[number % 4],
+        }
+        for number, one in enumerate([*tasks[:20], *tasks[:10]])
+    ]
+
+
+def _notifications() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": UUID(int=700 + number),
+            "user": (ADA, CYD)[number % 2],
+            "seq": str(number + 1),
+            "kind": ("reminder", "digest")[number // 2 % 2],
+            "title": TITLES[number % len(TITLES)],
+            "body": "kitchen\nplan" if number % 3 else "",
+            "workspaceId": None if number % 4 == 2 else HOME,
+            "taskId": None if number % 4 == 2 else UUID(int=101),
+            "createdAt": instant_text(NOW + timedelta(microseconds=number * 1000)),
+            "readAt": instant_text(NOW) if number % 3 == 0 else None,
+            "archivedAt": instant_text(NOW) if number % 6 == 0 else None,
+        }
+        for number in range(9)
+    ]
 
 
 def _pools(facts: Facts) -> dict[str, Any]:
@@ -281,6 +380,7 @@ def _pools(facts: Facts) -> dict[str, Any]:
     cursors = [encode([Order(POSITION)], (t.position, t.id)) for t in mine[::5]]
     dues = [(t.due.instant if t.due else None, t.id) for t in mine[::7]]
     by_due = [encode([Order(KEYS["DUE"])], place) for place in dues]
+    slots = [encode(HISTORY_ORDER, (s["at"], s["id"])) for s in facts.slots[::3]]
     joined = [encode(MEMBER_ORDER, (m["created_at"], m["id"])) for m in MEMBERS]
     spaces = [str(HOME)] * 8 + [str(OTHER), str(FOREIGN), NOBODY, "x"]
     tag, category = str(TAGS[0]["id"]), str(CATEGORIES[0]["id"])
@@ -292,6 +392,8 @@ def _pools(facts: Facts) -> dict[str, Any]:
         "atLeast": [None, "0", "1"],
         "first": [None, 0, 1, 2, 3, 7],
         "Query.tasks.first": [None, 0, 1, 3, 7, 50, -1, 201],
+        "Query.notifications.first": [0, 1, 2, 50, -1, 201],
+        "Query.notifications.after": [None, None, "0", "2", "4", "1000"],
         "Query.changes.first": [0, 1, 5, 100, -1, 201],
         "Query.changes.after": ["0", "3", str(len(facts.changes)), "1000"],
         "Query.tasks.last": [None, None, None, 0, 2, 5, -2],
@@ -299,6 +401,7 @@ def _pools(facts: Facts) -> dict[str, Any]:
         "Query.tasks.before": [None, None, *cursors, *by_due, "W10"],
         "Task.subtasks.after": [None, *cursors],
         "Workspace.members.after": [None, *joined],
+        "Series.history.after": [None, *slots],
         "orderBy": [
             None,
             [],
@@ -368,7 +471,8 @@ async def _found(connection: asyncpg.Connection, search: str) -> dict[UUID, floa
         asked.match,
         asked.rank,
     )
-    return {row["id"]: row["rank"] for row in rows}
+    # A cursor writes a zero as PostgreSQL does.
+    return {row["id"]: row["rank"] or 0 for row in rows}
 
 
 Told = tuple[str | None, set[tuple[str, str]]]
@@ -442,6 +546,7 @@ async def test_so_has_a_page_of_the_log(world: World) -> None:
     world.documents.without = frozenset(
         {
             *(f"Query.{name}" for name in ("viewer", "workspace", "task", "tasks", "series")),
+            *("Query.notifications", "Query.notificationPreferences", "Task.reminders"),
             *("Query.recurrencePreview", "Task.subtasks", "Task.parent", "Task.series"),
             *("Change.series", "User.email"),
         }

@@ -27,6 +27,7 @@ WRONG: dict[str, list[Any]] = {
     "Float": ["x"],
     "ID": [1.5, True, {"a": 1}, ["x", "y"]],
     "Int": [1.5, 2**40, "1", True],
+    "Duration": ["P1M", "30M", 30],
     "LocalTime": ["24:00", "9:30", 930],
     "Sequence": [5, "-1", "1e3", str(2**63), "\ud800"],
     "String": [1, False, []],

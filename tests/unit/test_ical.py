@@ -8,7 +8,8 @@ import pytest
 
 from domain.tasks import Priority, Status
 from infra.ical import Calendar, read
-from infra.vtodo import NO_TITLE, Item, LocalDue
+from infra.vtodo import NO_TITLE, Item
+from infra.vtodo_rule import LocalDue
 
 
 def _calendar(*lines: str) -> Calendar:
@@ -45,6 +46,7 @@ def test_a_task_has_its_parts() -> None:
         tags=("shop", "Food, cold"),
         parents=("errands",),
         children=("bottle",),
+        recurrence=None,
         kept=(),
         lost=(),
         problems=(),
@@ -146,8 +148,66 @@ def test_a_status_has_its_counterpart(_case: str, lines: list[str], status: Stat
     assert _one(*lines).status is status
 
 
+@pytest.mark.parametrize(
+    "_case, lines, rule, start",
+    [
+        (
+            "from its start",
+            [
+                "DTSTART;TZID=Europe/Paris:20261124T083000",
+                "RRULE:FREQ=WEEKLY;BYDAY=TU",
+                "EXDATE;TZID=Europe/Paris:20261201T083000",
+            ],
+            "RRULE:FREQ=WEEKLY;BYDAY=TU\nEXDATE:20261201T083000",
+            (date(2026, 11, 24), time(8, 30), "Europe/Paris"),
+        ),
+        (
+            "from its due",
+            ["DTSTART;VALUE=DATE:20261120", "DUE;VALUE=DATE:20261124", "RRULE:FREQ=MONTHLY"],
+            "FREQ=MONTHLY",
+            (date(2026, 11, 24), None, None),
+        ),
+        (
+            "in UTC",
+            ["DUE:20261124T083000Z", "RRULE:FREQ=DAILY", "EXDATE:20261125T083000Z"],
+            "RRULE:FREQ=DAILY\nEXDATE:20261125T083000",
+            (date(2026, 11, 24), time(8, 30), "UTC"),
+        ),
+    ],
+)
+def test_a_rule_makes_a_series(
+    _case: str, lines: list[str], rule: str, start: tuple[date, time | None, str | None]
+) -> None:
+    item = _one(*lines, "DESCRIPTION:Two litres.")
+
+    assert item.recurrence is not None
+    begins = item.recurrence.start
+    assert (item.recurrence.rule, (begins.day, begins.at, begins.zone)) == (rule, start)
+    assert (item.description, item.kept, item.problems) == ("Two litres.", (), ())
+
+
+@pytest.mark.parametrize(
+    "_case, lines, problems",
+    [
+        ("done", ["STATUS:COMPLETED"], 0),
+        ("cancelled", ["STATUS:CANCELLED"], 0),
+        ("a rule that does not hit the due", ["DUE;TZID=Europe/Paris:20261125T083000"], 1),
+        ("dates of another zone", ["EXDATE;TZID=Asia/Tokyo:20261201T083000"], 1),
+    ],
+)
+def test_what_can_be_no_series_is_kept_as_text(_case: str, lines: list[str], problems: int) -> None:
+    rule = ("DTSTART;TZID=Europe/Paris:20261124T083000", "RRULE:FREQ=WEEKLY;BYDAY=TU")
+
+    item = _one(*rule, *lines)
+
+    assert item.recurrence is None
+    assert "RRULE:FREQ=WEEKLY;BYDAY=TU" in item.description
+    assert len(item.problems) == problems
+
+
 def test_the_recurrence_stands_as_it_was_written_at_the_end_of_the_description() -> None:
     item = _one(
+        "STATUS:COMPLETED",
         "DTSTART;TZID=Europe/Paris:20261124T083000",
         "RRULE:FREQ=WEEKLY;BYDAY=TU",
         "EXDATE;TZID=Europe/Paris:20261201T083000",

@@ -109,6 +109,7 @@ def test_a_change_shows_its_subject_in_the_field_of_its_kind(kind: str, shown: s
         fields=("title",),
         key="key",
         payload=text({"id": "5"}),
+        version=1,
     )
 
     state = message_state(change)

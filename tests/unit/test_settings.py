@@ -161,3 +161,17 @@ def test_a_store_gives_the_secrets_that_the_environment_does_not_have(
     assert (settings.port, settings.secret_store) == (None, "secrets")
     with pytest.raises(ValidationError, match="must begin with postgresql://"):
         Settings().with_secrets({"CARILLON_DATABASE_URL": "mysql://h/d"})
+
+
+@pytest.mark.parametrize(
+    "name,value", [("DAPR_URL", "http://127.0.0.1:3500"), ("KAFKA_SERVERS", "127.0.0.1:9092")]
+)
+def test_a_part_that_is_shared_needs_a_database_that_is_shared(
+    name: str, value: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv(f"CARILLON_{name}", value)
+
+    with pytest.raises(NotConfigured, match=f"CARILLON_DATABASE_URL is needed beside .*{name}."):
+        with_token_secret(Settings(data_dir=tmp_path / "data"))
+
+    assert not (tmp_path / "data").exists()

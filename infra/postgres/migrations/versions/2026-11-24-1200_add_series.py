@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("made", sa.Integer(), nullable=False),
+        sa.Column("skipped", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("is_paused", sa.Boolean(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -54,6 +55,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("series_pkey")),
+        postgresql_with={"fillfactor": 70},
     )
     op.create_index("series_workspace_idx", "series", ["workspace_id"])
     op.create_index(

@@ -149,11 +149,11 @@ BEGIN
     IF p ? 'series_new' THEN
         INSERT INTO series (id, workspace_id, rule, cron, start_day, start_at, zone, gap, overlap,
             month_end, anchor, catch_up, open, summary, title, description, priority, category_id,
-            tag_ids, assignee_id, parent_id, current, done_until, next_at, made, is_paused, ended_at,
-            version, rev)
+            tag_ids, assignee_id, parent_id, current, done_until, next_at, made, skipped, is_paused,
+            ended_at, version, rev)
         SELECT id, w, rule, cron, start_day, start_at, zone, gap, overlap, month_end, anchor, catch_up,
             open, summary, title, description, priority, category_id, tag_ids, assignee_id, parent_id,
-            current, done_until, next_at, made, is_paused, ended_at, version, rev
+            current, done_until, next_at, made, skipped, is_paused, ended_at, version, rev
         FROM jsonb_populate_recordset(NULL::series, p->'series_new');
     END IF;
     IF p ? 'series' THEN
@@ -169,12 +169,17 @@ BEGIN
     IF p ? 'series_moved' THEN
         -- Whoever worked on it has done so: it is claimed no more.
         UPDATE series SET current = s.current, done_until = s.done_until, next_at = s.next_at,
-            made = s.made, is_paused = s.is_paused, ended_at = s.ended_at, version = s.version,
+            made = s.made, skipped = s.skipped, is_paused = s.is_paused, ended_at = s.ended_at, version = s.version,
             rev = s.rev, claimed_until = NULL
         FROM jsonb_to_recordset(p->'series_moved') AS s(id uuid, current uuid,
-            done_until timestamptz, next_at timestamptz, made int, is_paused boolean,
-            ended_at timestamptz, version int, rev int)
+            done_until timestamptz, next_at timestamptz, made int, skipped text[],
+            is_paused boolean, ended_at timestamptz, version int, rev int)
         WHERE series.id = s.id AND series.workspace_id = w;
+    END IF;
+    IF p ? 'slots_moved' THEN
+        UPDATE series_slot SET series_id = s.target
+        FROM jsonb_to_record(p->'slots_moved') AS s(source uuid, target uuid, since timestamptz)
+        WHERE series_slot.series_id = s.source AND series_slot.instant >= s.since;
     END IF;
     IF p ? 'slots_new' THEN
         INSERT INTO series_slot (series_id, slot, origin, instant, state, task_id)
@@ -183,10 +188,11 @@ BEGIN
     END IF;
     IF p ? 'slots' THEN
         UPDATE series_slot SET state = s.state,
+            instant = coalesce(s.instant, series_slot.instant),
             task_id = coalesce(s.task_id, series_slot.task_id)
         FROM jsonb_populate_recordset(NULL::series_slot, p->'slots') AS s
-        WHERE (series_slot.series_id, series_slot.slot, series_slot.origin)
-            = (s.series_id, s.slot, s.origin);
+        WHERE (series_slot.series_id, series_slot.slot) = (s.series_id, s.slot)
+            AND (series_slot.origin = s.origin OR (s.origin IS NULL AND series_slot.task_id = s.task_id));
     END IF;
 
     IF p ? 'tasks_new' THEN
