@@ -194,12 +194,13 @@ async def _round(
         for writer in writers:
             writer.poisoned = 1
     stop = asyncio.Event()
-    writing = asyncio.gather(*(writer.run(stop) for writer in writers))
-    for kind in injector.draw(FAULTS_A_ROUND):
-        await injector.inject(kind)
-        await asyncio.sleep(0.1)
-    stop.set()
-    await writing
+    async with asyncio.TaskGroup() as writing:
+        for writer in writers:
+            writing.create_task(writer.run(stop))
+        for kind in injector.draw(FAULTS_A_ROUND):
+            await injector.inject(kind)
+            await asyncio.sleep(0.1)
+        stop.set()
     await _require_all_well(world)
     parked = await scanner.parked(world.connection)
     assert set(parked.values()) <= {"RuntimeError: poison"}
@@ -219,11 +220,11 @@ async def _outage(world: World, people: list[Person], writer: Writer) -> None:
     await world.proxies[WORKERS_DATABASE].refuse()
     written = len(writer.made)
     stop = asyncio.Event()
-    writing = asyncio.create_task(writer.run(stop))
-    while len(writer.made) == written:
-        await asyncio.sleep(0.01)
-    stop.set()
-    await writing
+    async with asyncio.TaskGroup() as writing:
+        writing.create_task(writer.run(stop))
+        while len(writer.made) == written:
+            await asyncio.sleep(0.01)
+        stop.set()
     last = (UUID(people[0].workspace), writer.made[-1])
     async with asyncio.timeout(OUTAGE_MAX_S):
         while last not in await _given_up(world):

@@ -36,7 +36,7 @@ class Writer:
         while not stop.is_set():
             kind, self.poisoned = ("poison", self.poisoned - 1) if self.poisoned else ("task", 0)
             await self._create(f"{kind} {self.random.random()}")
-            await asyncio.sleep(self.random.random() / 10)
+            await asyncio.sleep(self.random.random() / 5)
 
     async def _create(self, title: str) -> None:
         given = {"title": title, "clientMutationId": str(uuid4())}
