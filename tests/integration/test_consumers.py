@@ -1,6 +1,7 @@
 """Consumers on a real PostgreSQL: each change once and in order, parked where it cannot be."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from random import Random
@@ -72,8 +73,10 @@ class Bench:
         self.log = PostgresLog(self.lanes)
         self.consumer = Consumer("work", handler=self.work, inbox=self.inbox)
 
-    async def deliver(self, stream: UUID, seq: int, version: int = VERSION) -> None:
+    async def deliver(self, stream: UUID, seq: int) -> None:
         found = await self.log.read(stream, seq - 1, 1)
+        version = found[0].version if found else VERSION
+        # As the envelope has it, which reads no state of a newer version.
         change = found[0] if found and version <= VERSION else None
         await self.consumer.take(Delivered(stream=stream, seq=seq, version=version, change=change))
 
@@ -201,8 +204,10 @@ async def test_a_statement_that_fails_parks_its_change_too(
     ids=["NUL", "surrogate"],
 )
 async def test_a_reason_that_the_database_takes_no_text_of_blocks_no_stream(
-    bench: Bench, database: Database, said: str, kept: str
+    bench: Bench, database: Database, said: str, kept: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # Half a character in a report ends pytest-xdist.
+    caplog.set_level(logging.CRITICAL, logger="workers.consumer")
     stream = await database.workspace()
     await database.commit(stream, 2)
     bench.work.failing = {1: ValueError(said)}
@@ -269,8 +274,11 @@ async def test_what_a_newer_release_wrote_is_parked_at_once_and_reported(
     await database.commit(stream, 1)
     await database.commit(stream, 1, kind=kind)
     await database.commit(stream, 1)
+    await database.connection.execute(
+        "UPDATE change SET version = $2 WHERE stream = $1 AND seq = 2", stream, version
+    )
 
-    await bench.deliver(stream, 2, version)
+    await bench.deliver(stream, 2)
     await bench.deliver(stream, 3)
 
     assert await bench.applied(stream) == [1, 3]
