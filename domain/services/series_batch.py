@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from uuid import UUID
 
 from domain import tasks
@@ -13,13 +12,16 @@ from domain.ports import Seen, SeenSeries, Writes
 from domain.recurrence.policies import Anchor, Open
 from domain.recurrence.series import CATCH_UP_MAX
 from domain.recurrence.slots import Slot, occurrence_id
-from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState
+from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState, Template
 from domain.services.collector import Collector
 from domain.spawning import Step, fresh, occurrence, passed_over, step
-from domain.tasks import SUBTREE_MAX, Status, Task
+from domain.tasks import SUBTREE_MAX, TAG_BYTES, Status, Task
 
 # Of one commit, as everywhere; an occurrence with its subtasks is never parted.
 CHANGES_MAX = 1_000
+# What these may hold of titles, descriptions and tags: a flush has them three times, as they are, to
+# be searched, and in the log. One occurrence that weighs more comes alone.
+BYTES_MAX = 2_000_000
 # More are replaced by the next turns.
 REPLACED_MAX = CHANGES_MAX // 2
 
@@ -42,6 +44,7 @@ class Batch:
         """Takes what was seen; `own_ids` gives occurrences the ids that their slots have."""
         self.left: list[SeriesId] = []
         self._all = Collector(workspace=workspace, seen=seen, at=at)
+        self._bytes = 0
         self._seen = seen
         self._at = at
         self._new_id = new_id
@@ -56,13 +59,20 @@ class Batch:
             # Its place is in the trash: restored, it goes on with what comes then.
             self._write(one, passed_over(series, self._at))
             return
-        copies = min(len(_below(one)), SUBTREE_MAX - 1)
-        room = (CHANGES_MAX - len(self._all.facts)) // (1 + copies)
+        room = self._room(one)
         if room < 1:
             self.left.append(series.id)
             return
         found = step(series, self._at, current=one.current, room=min(room, CATCH_UP_MAX))
         self._write(one, found)
+
+    def _room(self, one: SeenSeries) -> int:
+        """Returns how many occurrences of the series this commit has room for."""
+        copies = _copies(one)
+        changes = (CHANGES_MAX - len(self._all.facts)) // (1 + len(copies))
+        weight = _weight(one.series.template) + sum(map(_weight, copies))
+        room = min(changes, (BYTES_MAX - self._bytes) // weight)
+        return room if self._all.facts else max(room, 1)
 
     def writes(self) -> Writes | None:
         """Returns what is to be flushed, None where there is nothing."""
@@ -104,13 +114,17 @@ class Batch:
             self._keep(one, slot, SlotState.SPAWNED, withdrawn[0].id)
             return withdrawn[0].id
         made = occurrence(one.series, slot, self._id(one.series, slot), self._at)
-        self._all.create(self._known(made))
+        self._create(made)
         if one.current is not None:
-            copies = fresh(made, one.current, _below(one), self._new_id)
-            for copy in islice(copies, SUBTREE_MAX - 1):
-                self._all.create(self._known(copy))
+            for copy in fresh(made, one.current, _copies(one), self._new_id):
+                self._create(copy)
         self._keep(one, slot, SlotState.SPAWNED, made.id)
         return made.id
+
+    def _create(self, task: Task) -> None:
+        known = self._known(task)
+        self._bytes += _weight(known)
+        self._all.create(known)
 
     def _id(self, series: Series, slot: Slot) -> TaskId:
         if not self._own_ids:
@@ -169,8 +183,15 @@ class Batch:
         (self._all.slots if known else self._all.slots_new).append(row)
 
 
-def _below(one: SeenSeries) -> Sequence[Task]:
-    return one.below.get(one.series.current, ())
+def _copies(one: SeenSeries) -> Sequence[Task]:
+    """Returns the subtasks that come along, as many as one commit takes."""
+    return one.below.get(one.series.current, ())[: SUBTREE_MAX - 1]
+
+
+def _weight(words: Task | Template) -> int:
+    """Returns about how many bytes of words and tags a task has, one at least."""
+    size = len(words.title.encode()) + len(words.description.encode())
+    return 1 + size + TAG_BYTES * len(words.tag_ids)
 
 
 def _origin(series: Series) -> UUID:

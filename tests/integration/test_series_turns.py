@@ -1,13 +1,16 @@
 """What series do by themselves, on a real database and by a clock of the test's own."""
 
+from dataclasses import dataclass, field
 from datetime import date
 
 import orjson
 import pytest
 
 from domain.ids import CategoryId, TagId, TaskId
+from domain.ports import Command, Needs, Seen, Store, Writes
 from domain.recurrence.policies import Anchor, CatchUp, Open
 from domain.recurrence.slots import Slot, occurrence_id
+from domain.services import series_batch
 from domain.services.task_patch import DueDraft, TaskPatch
 from domain.tasks import Status
 from tests.recurring import Recurring, at
@@ -302,3 +305,39 @@ async def test_many_series_have_their_turns_together(recurring: Recurring) -> No
         "SELECT count(DISTINCT position) AS places, count(*) AS tasks FROM task"
     )
     assert (positions[0]["places"], positions[0]["tasks"]) == (140, 140)
+
+
+@dataclass
+class Weighing:
+    """A store that keeps how many bytes of words each flush makes."""
+
+    store: Store
+    flushed: list[int] = field(default_factory=list)
+
+    async def load(self, command: Command, needs: Needs) -> Seen:
+        return await self.store.load(command, needs)
+
+    async def flush(self, command: Command, writes: Writes) -> int:
+        self.flushed.append(sum(len(task.description) for task in writes.tasks_new))
+        return await self.store.flush(command, writes)
+
+
+async def test_one_commit_takes_only_so_many_words_whoever_wrote_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Megabytes would take half a minute here.
+    monkeypatch.setattr(series_batch, "BYTES_MAX", 40_000)
+    store = Weighing(world.store)
+    recurring = Recurring.of(world, store=store)
+    for _ in range(2):
+        task = await recurring.begin(catch_up=CatchUp.ALL, description="x" * 1_000)
+        for number in range(4):
+            await recurring.create(f"step {number}", parent=task, description="y " * 500)
+    await recurring.begin(title="Heavy", description="x" * 50_000)
+
+    await recurring.tick("2027-01-06T10:00")
+
+    assert len(await recurring.open()) == 2 * 7 + 3
+    assert sum(store.flushed) == 2 * 6 * 5_000 + 2 * 50_000
+    assert sorted(store.flushed, reverse=True)[:2] == [50_000, 50_000]
+    assert max(size for size in store.flushed if size != 50_000) <= 40_000
