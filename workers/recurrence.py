@@ -14,7 +14,7 @@ from opentelemetry import metrics
 
 from domain.changes import Change
 from domain.claims import SeriesClaims
-from domain.errors import Unavailable
+from domain.errors import Stale, Unavailable
 from domain.ids import SeriesId, WorkspaceId
 from domain.inbox import Turn
 from domain.ports import Clock
@@ -118,6 +118,11 @@ class Processor:
         """Tells whether these need no more trying: they are done, or put off."""
         try:
             await self._take(workspace, ids)
+        except Stale as error:
+            if len(ids) > 1:
+                return False
+            log.warning("recurrence.not_taken", extra={"said": str(error)})
+            await self._put_off(ids, RETRY_S)
         except (OSError, Unavailable) as error:
             log.warning("recurrence.not_taken", extra={"said": str(error)})
             await self._put_off(ids, RETRY_S)
