@@ -6,7 +6,7 @@ import sys
 
 ALL = (
     *("read", "mutations", "fanout", "live", "calendar", "recurrence", "series"),
-    *("distributed", "dapr"),
+    *("reminders", "distributed", "dapr"),
 )
 
 for name in sys.argv[1:] or ALL:

@@ -2,7 +2,7 @@
 
 The server runs in a process of its own under uvloop, so that its CPU is its own. `raw` writes a
 frame that was built beforehand to each transport: what the loop and the kernel take, and the least
-any server could. Rounds of all ways alternate, and the least of each counts: noise only adds.
+any server could. Rounds of both ways alternate, and the least of each counts: noise only adds.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from domain.access import Viewer
 from infra.wire import Wire
 from resolvers.batches import text_frame
 from resolvers.hub import Hub
+from resolvers.origins import Origins
 from resolvers.sockets import Limits, Sockets
 from resolvers.streams import Opened
 from resolvers.websocket import WebSocketEndpoint
 from tests.live import ManualEvents, MemoryLog, TextStream, eventually, port_of, served
 
 SOCKETS = (100, 1_000)
-PROTOCOLS = {"wire": Wire, "asgi": "websockets-sansio"}
 # About one task with its display fields.
 PAYLOAD = json.dumps("x" * 800)
 CHANGES_A_TICK = (1, 4, 16)
@@ -39,18 +39,16 @@ PAUSE_S = 0.02
 async def main() -> None:
     """Prints the figures."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (8_192, 8_192))
-    for name in PROTOCOLS:
-        for sockets in SOCKETS:
-            await measured(name, sockets)
+    for sockets in SOCKETS:
+        await measured(sockets)
 
 
-async def measured(name: str, sockets: int) -> None:
+async def measured(sockets: int) -> None:
     """Starts a server, connects to it, and prints what it says about itself."""
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bench.fanout",
-        name,
         str(sockets),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -109,8 +107,7 @@ def masked(message: Mapping[str, object]) -> bytes:
 class Bench:
     """The server's side."""
 
-    def __init__(self, name: str, sockets: int) -> None:
-        self.name = name
+    def __init__(self, sockets: int) -> None:
         self.sockets = sockets
         self.log = MemoryLog()
         self.workspace = self.log.create()
@@ -131,9 +128,12 @@ class Bench:
     async def run(self) -> None:
         """Serves, waits for the clients, measures, prints."""
         endpoint = WebSocketEndpoint(
-            sockets=self.open, authenticate=self.authenticate, subscribe=self.subscribe
+            sockets=self.open,
+            authenticate=self.authenticate,
+            subscribe=self.subscribe,
+            origins=Origins(()),
         )
-        options = {"ws": PROTOCOLS[self.name], "ws_ping_interval": None, "backlog": 2_048}
+        options = {"ws": Wire, "ws_ping_interval": None, "backlog": 2_048}
         async with served(endpoint, **options) as server:
             self.server = server
             before = resident_kib()
@@ -141,7 +141,7 @@ class Bench:
             await eventually(lambda: len(self.stream.rendered) == self.sockets, within_s=60)
             await asyncio.sleep(0.5)
             idle = (resident_kib() - before) / self.sockets
-            title = f"{self.name:4} {self.sockets:5} sockets"
+            title = f"{self.sockets:5} sockets"
             print(f"{title}: idle {idle:.1f} KiB each", flush=True)
             for together in CHANGES_A_TICK:
                 hub, raw = await self.both(together)
@@ -192,4 +192,4 @@ def resident_kib() -> int:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (8_192, 8_192))
-    uvloop.run(Bench(sys.argv[1], int(sys.argv[2])).run())
+    uvloop.run(Bench(int(sys.argv[1])).run())

@@ -51,10 +51,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     serve = _process(commands, "serve", "Serve the API, with a PostgreSQL of its own", _serve)
     _data_dir(serve)
     worker = _process(commands, "worker", "Do what needs nobody to ask for it", _worker)
-    worker.add_argument("worker", choices=["recurrence"], help="which one")
+    worker.add_argument("worker", choices=["notifications", "recurrence"], help="which one")
     _process(commands, "relay", "Publish the log through the Dapr sidecar", _relay)
     _data_dir(_command(commands, "migrate", "Bring the database to this release", _migrate))
     _data_dir(_command(commands, "doctor", "Check each link, and say what to do", _doctor))
+    _data_dir(_command(commands, "cleanup", "Remove what is past its time, now", _cleanup))
     _redriving(_command(commands, "redrive", "Run parked changes again, or show them", _redrive))
     schema = _command(commands, "schema", "Print, write or check the GraphQL schema", _schema)
     _page(schema)
@@ -130,9 +131,9 @@ def _serve(given: argparse.Namespace, since: float) -> int:
 
 
 def _worker(given: argparse.Namespace, since: float) -> int:
-    from carillon.processes import RECURRENCE  # noqa: PLC0415 - see _serve
+    from carillon.processes import NOTIFICATIONS, RECURRENCE  # noqa: PLC0415 - see _serve
 
-    workers = {"recurrence": RECURRENCE}
+    workers = {"notifications": NOTIFICATIONS, "recurrence": RECURRENCE}
     return _served(workers[given.worker], given, since)
 
 
@@ -152,10 +153,14 @@ def _served(process: "Process", given: argparse.Namespace, since: float) -> int:
 
 
 def _migrate(given: argparse.Namespace, _since: float) -> int:
-    from carillon import database  # noqa: PLC0415 - see _serve
+    from carillon import database, secrets  # noqa: PLC0415 - see _serve
 
     async def run() -> int:
-        async with database.database(_settings_of(given), attach=True) as found:
+        settings = _settings_of(given)
+        if settings.database_url is None:
+            # Not where it is given: a Job of Kubernetes has no sidecar beside it to ask.
+            settings = await secrets.soon_with_secrets(settings)
+        async with database.database(settings, attach=True) as found:
             await database.migrated(found)
         return 0
 
@@ -166,6 +171,12 @@ def _doctor(given: argparse.Namespace, _since: float) -> int:
     from carillon import doctor  # noqa: PLC0415 - see _serve
 
     return _telling(lambda: asyncio.run(doctor.doctor(_settings_of(given))))
+
+
+def _cleanup(given: argparse.Namespace, _since: float) -> int:
+    from carillon import cleanup  # noqa: PLC0415 - see _serve
+
+    return _telling(lambda: asyncio.run(cleanup.command(_settings_of(given))))
 
 
 def _redrive(given: argparse.Namespace, _since: float) -> int:

@@ -9,6 +9,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from carillon.pages import Pages
+
 PLAYGROUND = Path(__file__).parents[1] / "playground" / "dist"
 # The editor writes its styles inline; everything else comes from files of ours.
 PAGE_HEADERS = {
@@ -25,8 +27,8 @@ NOT_BUILT = """The playground is not built. With Node.js installed:
 The API itself works: send GraphQL by POST to this address.
 """
 
-# Its `send` is the server's own coroutine function, which ours may drive by hand.
-Endpoint: TypeAlias = Callable[[Scope, Receive, Any], Awaitable[None]]
+# Its `receive` and `send` are the server's own coroutine functions, which ours drive by hand.
+Endpoint: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 # Tells why requests cannot be served now, None when they can.
 Ready: TypeAlias = Callable[[], Awaitable[str | None]]
 
@@ -41,9 +43,11 @@ class Api:
         sockets: Endpoint,
         ready: Ready,
         metrics: Callable[[], tuple[bytes, str]],
+        pages: Pages,
     ) -> None:
         self._graphql = graphql
         self._metrics = metrics
+        self._pages = pages
         self._sockets = sockets
         self._ready = ready
         self._files = _Playground(PLAYGROUND)
@@ -63,6 +67,9 @@ class Api:
         path = scope["path"]
         if path.startswith("/playground/"):
             await self._files(scope, receive, send)
+            return
+        if self._pages.serves(path):
+            await self._pages(scope, receive, send)
             return
         response: Response
         if path == "/healthz":
@@ -86,7 +93,7 @@ class Api:
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers a browser's GET of /graphql with the playground, or says how to build it."""
     index = PLAYGROUND / "index.html"
-    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+    headers = {**PAGE_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept, Origin"}
     response: Response
     if index.is_file():
         response = FileResponse(index, headers=headers)

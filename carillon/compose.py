@@ -10,23 +10,36 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from carillon import telemetry
-from carillon.api import Api, page
+from carillon.api import Api, Ready, page
 from carillon.brokers import brokers_of
+from carillon.cleanup import TIMING, clean
 from carillon.database import Database
 from carillon.graphql import build
+from carillon.notifying import (
+    notifying,
+    outbound_of,
+    push_key_of,
+    unsubscribe_of,
+    verification_of,
+)
+from carillon.pages import Pages
 from carillon.recurrence import Recurrence
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings
 from domain.outbox import Topic
-from domain.ports import StateStore, Store
+from domain.ports import Clock, StateStore, Store
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
 from domain.services.mutations import Mutations
+from domain.services.notifications import NotificationService
 from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.sessions import Authenticator, Lifetimes, SessionIssuer
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 from infra.clock import SystemClock
 from infra.dapr.sidecar import Sidecar
@@ -36,6 +49,7 @@ from infra.kafka.tail import KafkaTail, Listener
 from infra.passwords import Argon2Passwords
 from infra.postgres.access import AccessPoll, PostgresAccess
 from infra.postgres.accounts import PostgresAccounts
+from infra.postgres.feed import PostgresFeed
 from infra.postgres.hints import HintListener, HintSender
 from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
@@ -44,23 +58,31 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from infra.postgres.store import PostgresStore
 from infra.postgres.tail import POLL_S, PostgresTail
+from infra.postgres.trials import PostgresTrials
+from infra.postgres.wishes import PostgresWishes
 from infra.tokens import JwtTokens
 from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Caller, Operations
 from resolvers.hub import Hub
+from resolvers.origins import CrossOrigin, Origins
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.sockets import Limits, Sockets
 from resolvers.sse import ServerSentEvents
 from resolvers.streams import Authenticate
+from resolvers.subscription import MESSAGE_MAX_BYTES
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from schema.context import UseCases
 from workers.routes import STATE_STORE
+from workers.timer import ticking
 
 # Reads and writes go on lanes of their own, so that waits for locks starve no read. The embedded
 # server allows 60 connections.
 READ_LANES = 6
 WRITE_LANES = 6
 LIVE_LANES = 4
+# Messages that go deeper than their change wait for each other, never an answer for them.
+MESSAGE_LANES = 2
 # Behind Kafka the heads are compared only for what it may have lost.
 BEHIND_KAFKA_POLL_S = 2.0
 
@@ -89,6 +111,7 @@ class _Connections:
     custom: Lanes
     writes: Lanes
     live: Lanes
+    messages: Lanes
     sidecar: Sidecar | None
 
 
@@ -164,22 +187,46 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
         )
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
-        store = PostgresStore(to.generic, to.writes, new_id=uuid7, committed=events.committed)
+        # With a sidecar there are workers of their own.
+        rang = None
+        if settings.dapr_url is None:
+            notifier = await stack.enter_async_context(notifying(settings, found, events.committed))
+            rang = notifier.wake
+        store = PostgresStore(
+            to.generic, to.writes, new_id=uuid7, committed=events.committed, rang=rang
+        )
         mutations = Mutations(store, clock)
         use = UseCases(
             accounts=AccountService(
                 store, PostgresAccounts(to.writes), passwords, issuer, poll.revoke
             ),
             labels=LabelService(mutations, uuid7),
+            notifications=NotificationService(
+                PostgresFeed(to.writes, new_id=uuid7, committed=events.committed), clock
+            ),
             occurrences=OccurrenceService(mutations, uuid7),
+            preferences=PreferenceService(
+                PostgresWishes(to.writes, new_id=uuid7, committed=events.committed),
+                await stack.enter_async_context(outbound_of(settings)),
+                clock,
+                uuid7,
+            ),
+            reminders=ReminderService(mutations, uuid7),
             series=SeriesService(mutations, store, clock),
             tasks=TaskService(mutations, uuid7),
+            verification=VerificationService(
+                PostgresTrials(to.writes), clock, is_on=settings.email_verification
+            ),
             workspaces=WorkspaceService(mutations, uuid7),
         )
-        lanes = ReadLanes(generic=to.generic, custom=to.custom)
-        reader = PostgresReader(lanes, PostgresLog(to.live), clock)
-        persisted = PersistedQueries(_state(to))
-        operations = Operations(build(), reader, use, persisted)
+        most = settings.answer_max_bytes
+        operations = Operations(
+            build(),
+            _readers(to, clock, most, push_key_of(settings)),
+            use,
+            PersistedQueries(_state(to)),
+            answer_max_bytes=most,
+        )
         authenticate = Authenticator(tokens, clock, poll.is_revoked).authenticate
 
         ready = readiness(to.generic, to.sidecar)
@@ -189,22 +236,12 @@ async def application(settings: Settings, found: Database) -> AsyncIterator[Appl
                 return "The topics are not being read yet."
             return await ready()
 
-        api = Api(
-            graphql=HttpEndpoint(
-                operations=operations,
-                authenticate=authenticate,
-                events=ServerSentEvents(sockets),
-                page=page,
-                body_max_bytes=settings.body_max_bytes,
-            ),
-            sockets=_websocket(settings, sockets, authenticate, operations),
-            ready=check,
-            metrics=telemetry.metrics,
-        )
+        api = _api(settings, sockets, authenticate, operations, check, use)
         works = [*events.works(), poll.run(sockets)]
         if to.sidecar is None:
             # Without a sidecar there is nobody else who would do it.
             works += _recurrence(to, store, events).works()
+            works.append(ticking("daily-cleanup", lambda: clean(settings, found), TIMING))
         await stack.enter_async_context(running(*works))
         try:
             yield Application(api, sockets)
@@ -228,9 +265,24 @@ async def _connections(stack: AsyncExitStack, settings: Settings, found: Databas
             LaneOptions(size=WRITE_LANES, name="carillon write", plans="force_generic_plan")
         ),
         live=await lanes(LaneOptions(size=LIVE_LANES, name="carillon live")),
+        messages=await lanes(
+            LaneOptions(size=MESSAGE_LANES, name="carillon messages", plans="force_generic_plan")
+        ),
         sidecar=None
         if settings.dapr_url is None
         else await stack.enter_async_context(sidecar_of(settings)),
+    )
+
+
+def _readers(
+    to: _Connections, clock: Clock, answer_max_bytes: int, push_key: str | None
+) -> Readers:
+    log = PostgresLog(to.live)
+    answers = ReadLanes(generic=to.generic, custom=to.custom)
+    messages = ReadLanes(generic=to.messages, custom=to.messages)
+    return Readers(
+        answers=PostgresReader(answers, log, clock, answer_max_bytes, push_key),
+        messages=PostgresReader(messages, log, clock, MESSAGE_MAX_BYTES),
     )
 
 
@@ -247,15 +299,36 @@ def _state(to: _Connections) -> StateStore:
     return DaprStateStore(to.sidecar, STATE_STORE)
 
 
-def _websocket(
-    settings: Settings, sockets: Sockets, authenticate: Authenticate, operations: Operations
-) -> WebSocketEndpoint:
-    return WebSocketEndpoint(
-        sockets=sockets,
+def _api(
+    settings: Settings,
+    sockets: Sockets,
+    authenticate: Authenticate,
+    operations: Operations,
+    ready: Ready,
+    use: UseCases,
+) -> Api:
+    origins = Origins(settings.allowed_origins)
+    endpoint = HttpEndpoint(
+        operations=operations,
         authenticate=authenticate,
-        subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
-        allowed_origins=settings.allowed_origins,
-        limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        events=ServerSentEvents(sockets),
+        page=page,
+        body_max_bytes=settings.body_max_bytes,
+    )
+    return Api(
+        graphql=CrossOrigin(endpoint, origins),
+        sockets=WebSocketEndpoint(
+            sockets=sockets,
+            authenticate=authenticate,
+            subscribe=lambda viewer, payload: operations.subscribe(Caller(viewer=viewer), payload),
+            origins=origins,
+            limits=SocketLimits(message_max_bytes=settings.body_max_bytes),
+        ),
+        ready=ready,
+        metrics=telemetry.metrics,
+        pages=Pages(
+            unsubscribe_of(settings), verification_of(settings), use.preferences, use.verification
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from carillon.settings import Settings
+from carillon.settings import Settings, require_database
 from infra.postgres.connecting import connect
 from infra.postgres.data_folder import FolderInUse
 from infra.postgres.embedded import embedded_postgres, running_url
@@ -42,8 +42,10 @@ async def database(
 
     Raises:
         EmbeddedError: our own server does not start.
+        NotConfigured: no database is given, and our own cannot be meant.
         Unfit: the given database cannot be used.
     """
+    require_database(settings)
     if settings.database_url is not None:
         yield await _given(settings, settings.database_url.get_secret_value())
         return
@@ -77,13 +79,26 @@ async def migrated(found: Database) -> None:
     if found.direct_url is not None:
         await upgrade(found.direct_url)
         return
-    connection = await connect(found.url, timeout=CONNECT_WAIT_S)
-    try:
-        missing = await pending(connection)
-    finally:
-        await connection.close()
-    if missing:
+    if missing := await _missing(found):
         raise Unfit(
-            f"The database lacks {len(missing)} migration(s), and a pooler keeps no lock for them",
+            f"The database lacks {missing} migration(s), and a pooler keeps no lock for them",
             "Run `carillon migrate` with CARILLON_DATABASE_DIRECT_URL set",
         )
+
+
+async def require_migrated(found: Database) -> None:
+    """Sees that the database has this release's schema, for a command that only uses it.
+
+    Raises:
+        Unfit: it lacks migrations.
+    """
+    if missing := await _missing(found):
+        raise Unfit(f"The database lacks {missing} migration(s)", "Run `carillon migrate`")
+
+
+async def _missing(found: Database) -> int:
+    connection = await connect(found.url, timeout=CONNECT_WAIT_S)
+    try:
+        return len(await pending(connection))
+    finally:
+        await connection.close()

@@ -9,7 +9,7 @@ import asyncpg
 from carillon.brokers import brokers_of
 from carillon.database import database
 from carillon.secrets import sidecar_of, soon_with_secrets
-from carillon.settings import Settings
+from carillon.settings import NotConfigured, Settings
 from domain.outbox import Topic
 from domain.ports import Clock
 from infra.clock import SystemClock
@@ -42,6 +42,9 @@ async def doctor(settings: Settings, clock: Clock | None = None) -> int:
     except TimeoutError as error:
         page.bad("secrets", str(error), "see that the component is loaded and its secret is there")
         return page.code
+    except NotConfigured as error:
+        page.bad("secrets", str(error), "write the secret anew")
+        return page.code
     try:
         async with database(settings, attach=True) as found:
             connection = await connect(found.direct_url or found.url, timeout=CONNECT_WAIT_S)
@@ -49,6 +52,8 @@ async def doctor(settings: Settings, clock: Clock | None = None) -> int:
                 await _database(page, settings, connection, clock)
             finally:
                 await connection.close()
+    except NotConfigured as error:
+        page.bad("database", str(error), "set it, as the other processes have it")
     except Unfit as unfit:
         page.bad("database", unfit.finding.what, unfit.finding.remedy)
     return page.code

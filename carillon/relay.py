@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID, uuid4
 
 from carillon import telemetry
+from carillon.cleanup import clean
 from carillon.database import Database
 from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
@@ -20,6 +21,7 @@ from infra.postgres.leases import PostgresLeases
 from workers.app import Worker, WorkerApplication
 from workers.relay import Relay
 from workers.routes import PUBSUB
+from workers.routes import RELAY as APP
 from workers.shards import Shards
 
 # For each topic a look and as many reads as calls are under way; the leases beside.
@@ -62,12 +64,16 @@ async def relay(settings: Settings, found: Database) -> AsyncIterator[WorkerAppl
             for one in relays:
                 one.wake()
 
+        async def clean_up() -> None:
+            await clean(settings, found)
+
         works = [publish()]
         if found.direct_url is not None:
             works.append(HintListener(found.direct_url, wake).run())
         await stack.enter_async_context(running(*works))
         yield WorkerApplication(
             Worker(
+                ticks={APP.bindings["daily-cleanup"]: clean_up},
                 ready=readiness(lanes, sidecar),
                 metrics=telemetry.metrics,
                 token=plain(settings.app_api_token),

@@ -3,10 +3,11 @@
 import asyncio
 import http
 import logging
+from collections.abc import Mapping
 
 import orjson
 
-from carillon.settings import Settings, plain
+from carillon.settings import NotConfigured, Settings, plain
 from infra.dapr.sidecar import Sidecar
 from workers.routes import SECRET
 
@@ -19,7 +20,12 @@ COMMAND_WAIT_S = 10.0
 
 
 async def with_secrets(settings: Settings) -> Settings:
-    """Returns the settings with what the store holds, once the sidecar and the store answer."""
+    """Returns the settings with what the store holds, once the sidecar and the store answer.
+
+    Raises:
+        NotConfigured: what the store holds is no secret as settings are in it.
+        ValidationError: one of them is not what its setting wants.
+    """
     if settings.secret_store is None or settings.dapr_url is None:
         return settings
     async with sidecar_of(settings) as sidecar:
@@ -29,7 +35,7 @@ async def with_secrets(settings: Settings) -> Settings:
             try:
                 answer = await sidecar.send("GET", path)
                 if answer.status == http.HTTPStatus.OK:
-                    return settings.with_secrets(orjson.loads(answer.body))
+                    return settings.with_secrets(_texts(settings, answer.body))
                 said = f"{answer.status} {answer.head}"
             except OSError as error:
                 said = str(error)
@@ -41,7 +47,9 @@ async def soon_with_secrets(settings: Settings) -> Settings:
     """Returns the settings with what the store holds, for a command that somebody waits for.
 
     Raises:
+        NotConfigured: as `with_secrets`.
         TimeoutError: the sidecar or the store does not answer.
+        ValidationError: as `with_secrets`.
     """
     try:
         async with asyncio.timeout(COMMAND_WAIT_S):
@@ -55,3 +63,17 @@ def sidecar_of(settings: Settings) -> Sidecar:
     if settings.dapr_url is None:
         raise LookupError("CARILLON_DAPR_URL")
     return Sidecar(settings.dapr_url, api_token=plain(settings.dapr_api_token))
+
+
+def _texts(settings: Settings, body: bytes) -> Mapping[str, str]:
+    """Returns the secret's texts by their keys; nothing of them is in the message of an error."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise NotConfigured(
+            f"The secret {SECRET} of the store {settings.secret_store} has to hold texts by the"
+            " names of settings, as CARILLON_DATABASE_URL."
+        )
+    return found

@@ -5,6 +5,7 @@ The server answers from the start: alive, and not ready while what the process n
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -20,12 +21,20 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from carillon.database import Database, database, migrated
+from carillon.proxies import BehindProxies
 from carillon.secrets import with_secrets
-from carillon.settings import Settings, unknown, with_token_secret
+from carillon.settings import Settings, unknown, with_token_secret, with_vapid_key
+from infra.http import Http
 from infra.wire import Wire
 from resolvers.streams import problem
 
 log = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 5
+# Requests beside the live connections.
+CONNECTIONS_BESIDES = 2_000
+# The database's lanes, logs, libraries that are loaded late.
+FILES_BESIDES = 128
 
 
 class PortTaken(Exception):
@@ -116,7 +125,7 @@ class _Run:
         log.info("server.stopped")
 
     async def _serve(self, server: "_Server", serving: asyncio.Task[None]) -> None:
-        settings = with_token_secret(await with_secrets(self._settings))
+        settings = with_vapid_key(with_token_secret(await with_secrets(self._settings)))
         async with database(settings, on_death=self._database_died) as found:
             for name in found.left_out:
                 log.warning("database.parameter_ignored", extra={"parameter": name})
@@ -152,7 +161,7 @@ class _Run:
             self._server.should_exit = True
 
 
-_SOON = {"Retry-After": "1"}
+_SOON = {"Retry-After": "1", "X-Content-Type-Options": "nosniff"}
 
 
 class _Door:
@@ -203,10 +212,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _config(settings: Settings, app: _Door) -> uvicorn.Config:
+def _config(settings: Settings, door: _Door) -> uvicorn.Config:
+    trusted = list(settings.trusted_proxies)
     return uvicorn.Config(
-        app,
-        http="httptools",
+        BehindProxies(door, trusted) if trusted else door,
+        http=Http,
         ws=Wire,
         # Compression costs three times the CPU and memory of a delivered event.
         ws_per_message_deflate=False,
@@ -218,12 +228,29 @@ def _config(settings: Settings, app: _Door) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+        # Most clients come back at once or not at all.
+        timeout_keep_alive=KEEP_ALIVE_S,
+        limit_concurrency=_connections_max(settings),
         # Behind the interpreter's default, crowds that reconnect are refused.
         backlog=2_048,
     )
+
+
+def _connections_max(settings: Settings) -> int:
+    """Returns how many connections there may be, having raised the limit of open files for them."""
+    wanted = settings.connections_max or settings.sockets_max + CONNECTIONS_BESIDES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted + FILES_BESIDES
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    room = max(1, most - FILES_BESIDES)
+    if room < wanted:
+        log.warning("server.few_open_files", extra={"connections": room, "wanted": wanted})
+    return room
 
 
 def _bound(host: str, port: int) -> socket.socket:

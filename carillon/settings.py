@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.reading import ANSWER_MAX_BYTES
 from infra.postgres.data_folder import made
 from infra.postgres.url import address
 
@@ -107,12 +108,15 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Web origins besides our own whose pages may use the API, comma-separated, as"
-        " `https://tasks.example`. Pages of other origins are refused.",
+        " `https://tasks.example`: they get the headers of CORS, and need no cookies, for a token"
+        " goes into `Authorization`. Pages of other origins are refused with 403, by HTTP and by"
+        " websocket; programs send no `Origin`. Our own is what `Host` says, or a trusted proxy's"
+        " `X-Forwarded-Host`.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses or networks whose X-Forwarded-For is believed, comma-separated;"
-        " sign-in attempts are counted by client address.",
+        description="Addresses or networks whose `X-Forwarded-For`, `-Proto` and `-Host` are"
+        " believed, comma-separated; sign-in attempts are counted by client address.",
     )
     shutdown_grace_seconds: int = Field(
         default=10,
@@ -121,18 +125,95 @@ class Settings(BaseSettings):
         description="Seconds that requests in flight get to finish after SIGTERM.",
     )
     body_max_bytes: int = Field(
-        default=524_288,
+        default=1_572_864,
         ge=1_024,
         description="Bytes of the largest request body or websocket message. A task's longest"
-        " description takes 400 kB.",
+        " description takes 400 kB, and 1.2 MB from a client that escapes all but ASCII.",
+    )
+    answer_max_bytes: int = Field(
+        default=ANSWER_MAX_BYTES,
+        ge=1_048_576,
+        description="Bytes of the longest answer; a longer one is LIMIT_EXCEEDED, and not made to"
+        " its end. Few clients need more: a page of 200 tasks takes some 200 kB. The database makes"
+        " a dozen answers at a time, each in some three times its size.",
+    )
+    connections_max: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open TCP connections of this process, live ones among them; one more is closed"
+        " at once (metric `carillon_http_cut_off`). Unset: 2,000 more than `CARILLON_SOCKETS_MAX`."
+        " At most what the limit of open files leaves.",
     )
     sockets_max: int = Field(
         default=10_000,
         ge=1,
-        description="Open live connections of this process, at about 22 kB each.",
+        description="Open live connections of this process, at about 22 kB each. A tenth of them is"
+        " for those without a token, and one address has no more than that before it signs in:"
+        " set `CARILLON_TRUSTED_PROXIES`, or all clients behind a proxy share its address.",
     )
     sockets_per_user_max: int = Field(
         default=100, ge=1, description="Open live connections of one person to this process."
+    )
+
+    public_url: str | None = Field(
+        default=None,
+        description="Where people reach Carillon, as `https://tasks.example`: what links in mails"
+        " and push messages begin with. Unset: they have none, and mails cannot be unsubscribed by"
+        " a click.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server and sender: `smtp://user:password@host:587?from=tasks@example.org`;"
+        " `smtps://` where it is encrypted from the first octet. Unset: no mail is sent.",
+    )
+    email_verification: bool = Field(
+        default=False,
+        description="Whether mail goes only to addresses whose owner has followed the link that was"
+        " sent there. Needs a mail server and the public URL.",
+    )
+    vapid_key: SecretStr | None = Field(
+        default=None,
+        description="Private key by which push services know us: 32 bytes in base64url, the same"
+        " for all replicas. Unset: generated once and kept in the data folder, with the embedded"
+        " PostgreSQL only; with another one, no push messages are sent.",
+    )
+    push_contact: str | None = Field(
+        default=None,
+        description="Whom push services may write to, as `mailto:admin@example.org`. Unset:"
+        " the public URL, or the sender of mails.",
+    )
+    push_loopback: bool = Field(
+        default=False,
+        description="Whether push endpoints on this machine are called: for development and tests.",
+    )
+    keep_trash_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days a deleted task can be restored; then it is purged. A month covers a"
+        " holiday.",
+    )
+    keep_log_days: int = Field(
+        default=365,
+        ge=1,
+        le=36_500,
+        description="Days the log reaches back, for the audit trail and for clients that were away:"
+        " one that was away longer reads everything again. What a consumer has not had stays.",
+    )
+    keep_idempotency_keys_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days in which a mutation that is sent again answers with what it did. Clients"
+        " that were offline repeat late; answers are read from the log, so not above"
+        " `CARILLON_KEEP_LOG_DAYS`.",
+    )
+    keep_sessions_days: int = Field(
+        default=7,
+        # An access token lives for a day at most, and must be known as revoked until then.
+        ge=2,
+        le=36_500,
+        description="Days an ended session stays, to be looked into; its tokens are refused.",
     )
 
     dapr_url: str | None = Field(
@@ -177,6 +258,41 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http://")
         return url
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
+            raise ValueError("must be an address such as https://tasks.example")
+        return url.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            from infra.mail import mail_server  # noqa: PLC0415 - most commands need none
+
+            mail_server(url.get_secret_value())
+        return url
+
+    @field_validator("vapid_key")
+    @classmethod
+    def _is_vapid_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            from infra.vapid import VapidKey  # noqa: PLC0415 - most commands need none
+
+            VapidKey(key.get_secret_value())
+        return key
+
+    @field_validator("push_contact")
+    @classmethod
+    def _is_contact(cls, contact: str | None) -> str | None:
+        if contact is not None and not contact.startswith(("mailto:", "https://")):
+            raise ValueError("must begin with mailto: or https://")
+        return contact
+
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
@@ -216,8 +332,14 @@ class Settings(BaseSettings):
         given = self.database_url is not None or self.secret_store is not None
         if not given and (self.database_direct_url is not None or self.database_pooler):
             raise ValueError("CARILLON_DATABASE_DIRECT_URL and _POOLER need CARILLON_DATABASE_URL")
+        if self.email_verification and (self.smtp_url is None or self.public_url is None):
+            raise ValueError(
+                "CARILLON_EMAIL_VERIFICATION needs CARILLON_SMTP_URL and CARILLON_PUBLIC_URL"
+            )
         if self.secret_store is not None and self.dapr_url is None:
             raise ValueError("CARILLON_SECRET_STORE needs CARILLON_DAPR_URL")
+        if self.keep_idempotency_keys_days > self.keep_log_days:
+            raise ValueError("CARILLON_KEEP_IDEMPOTENCY_KEYS_DAYS is more than _KEEP_LOG_DAYS")
         return self
 
     def with_secrets(self, found: Mapping[str, str]) -> "Settings":
@@ -255,13 +377,31 @@ def plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+def require_database(settings: Settings) -> None:
+    """Sees that the settings, with what a secret store holds, may mean a PostgreSQL of our own.
+
+    Raises:
+        NotConfigured: they name parts that processes share, and no database that they would share:
+            one of our own would be another than that of all the others.
+    """
+    shared = [
+        f"{PREFIX}{name}".upper()
+        for name in ("secret_store", "dapr_url", "kafka_servers")
+        if getattr(settings, name) is not None
+    ]
+    if settings.database_url is None and shared:
+        where = ", or in the secret store" if settings.secret_store is not None else ""
+        raise NotConfigured(f"CARILLON_DATABASE_URL is needed beside {shared[0]}{where}.")
+
+
 def with_token_secret(settings: Settings) -> Settings:
     """Returns settings that have a token secret: the given, or the data folder's, made once.
 
     Raises:
-        NotConfigured: it has to be given, since replicas share it.
+        NotConfigured: it has to be given, since replicas share it, or a database has.
         OSError: the data folder cannot be read or written.
     """
+    require_database(settings)
     if settings.token_secret is not None:
         return settings
     if settings.database_url is not None:
@@ -269,16 +409,35 @@ def with_token_secret(settings: Settings) -> Settings:
             "CARILLON_TOKEN_SECRET is needed beside CARILLON_DATABASE_URL, for all replicas share"
             " it: openssl rand -hex 32"
         )
-    path = made(settings.data_dir) / "token-secret"
+    secret = _kept(settings, "token-secret", lambda: secrets.token_hex(TOKEN_SECRET_MIN_BYTES))
+    return settings.model_copy(update={"token_secret": secret})
+
+
+def with_vapid_key(settings: Settings) -> Settings:
+    """Returns settings that have a key for push messages, where nobody else needs to share it.
+
+    Raises:
+        OSError: the data folder cannot be read or written.
+    """
+    if settings.vapid_key is not None or settings.database_url is not None:
+        return settings
+    from infra.vapid import new_key  # noqa: PLC0415 - most commands need none
+
+    return settings.model_copy(update={"vapid_key": _kept(settings, "vapid-key", new_key)})
+
+
+def _kept(settings: Settings, name: str, make: Callable[[], str]) -> SecretStr:
+    """Returns the data folder's secret of that name, made once."""
+    path = made(settings.data_dir) / name
     if not path.exists():
         # Under another name first, so that a crash leaves no empty secret behind.
         new = path.with_suffix(".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(TOKEN_SECRET_MIN_BYTES))
+            file.write(make())
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
-    return settings.model_copy(update={"token_secret": SecretStr(path.read_text().strip())})
+    return SecretStr(path.read_text().strip())
 
 
 def unknown() -> list[str]:

@@ -32,6 +32,8 @@ JAVA = (
 class Kafka:
     """One broker on a folder, which keeps its data over stop, kill and start.
 
+    Its ports are the object's: another object on the same folder has others, and the same data.
+
     Args of the constructor:
         folder: its own; made where missing.
         port: where clients reach it; a free one by default.
@@ -76,7 +78,10 @@ class Kafka:
         Raises:
             StartFailed: with its last words.
         """
-        if not self._properties.exists():
+        if self._properties.exists():
+            # Written by another object, which had other ports; they may be somebody else's by now.
+            self._write().rename(self._properties)
+        else:
             await self._format()
         await self._program.start(self._is_ready, within=START_MAX_S)
 
@@ -152,8 +157,7 @@ class Kafka:
         return True
 
     async def _format(self) -> None:
-        properties = self._folder / "server.properties.new"
-        properties.write_text(self._instance() + (HERE / "server.properties").read_text())
+        properties = self._write()
         # 16 random bytes; an id that began with a minus would be read as an option.
         cluster = "C" + base64.urlsafe_b64encode(uuid4().bytes).decode()[1:22]
         words = ("format", "--standalone", "--cluster-id", cluster, "--config", str(properties))
@@ -168,6 +172,11 @@ class Kafka:
         if done.returncode != 0:
             raise StartFailed(f"Kafka's storage could not be made:\n{done.stdout}{done.stderr}")
         properties.rename(self._properties)
+
+    def _write(self) -> Path:
+        properties = self._folder / "server.properties.new"
+        properties.write_text(self._instance() + (HERE / "server.properties").read_text())
+        return properties
 
     def _instance(self) -> str:
         named = {"PLAIN": self.port}

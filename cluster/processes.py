@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,6 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 POLL_S = 0.02
+# Below those of outgoing connections (Linux gives from 32,768, others from 49,152): with
+# some hundred of these about, one would take a port between its drawing and the listening.
+PORTS = (15_000, 32_768)
 # What a failed start shows of the program's last words.
 TAIL_BYTES = 4_000
 
@@ -27,10 +31,16 @@ def guarded(command: Sequence[str]) -> list[str]:
 
 def free_ports(count: int) -> list[int]:
     """Returns ports of the loopback that nobody listened on a moment ago, all different."""
-    probes = [socket.socket() for _ in range(count)]
+    probes: list[socket.socket] = []
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
+        while len(probes) < count:
+            probe = socket.socket()
+            try:
+                probe.bind(("127.0.0.1", random.randrange(*PORTS)))  # noqa: S311 - no secret
+            except OSError:
+                probe.close()
+            else:
+                probes.append(probe)
         return [probe.getsockname()[1] for probe in probes]
     finally:
         for probe in probes:

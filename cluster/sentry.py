@@ -45,6 +45,10 @@ class Sentry:
         """Of the running authority."""
         return self._program.pid
 
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._program.is_running()
+
     async def start(self) -> None:
         """Returns once it signs.
 

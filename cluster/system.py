@@ -52,19 +52,11 @@ class Wanted:
         return cls(name=name, app=app, command=[CARILLON, *app.command])
 
 
-class Part(Protocol):
-    """What the system keeps running."""
+class Watched(Protocol):
+    """What is started again where it died."""
 
     async def start(self) -> None:
         """Returns once it runs."""
-        ...
-
-    async def stop(self) -> None:
-        """Ends it in good order; nothing, when it does not run."""
-        ...
-
-    async def kill(self) -> None:
-        """Ends it as a power cut would; nothing, when it does not run."""
         ...
 
     @property
@@ -74,6 +66,18 @@ class Part(Protocol):
 
     def is_running(self) -> bool:
         """Whether it was started and has not ended."""
+        ...
+
+
+class Part(Watched, Protocol):
+    """What the system runs, and somebody may end."""
+
+    async def stop(self) -> None:
+        """Ends it in good order; nothing, when it does not run."""
+        ...
+
+    async def kill(self) -> None:
+        """Ends it as a power cut would; nothing, when it does not run."""
         ...
 
 
@@ -171,6 +175,11 @@ class System:
         daprds: dict[str, Part] = {f"{name}.daprd": one for name, one in self.sidecars.items()}
         return {**self.processes, **daprds}
 
+    @property
+    def _watched(self) -> dict[str, Watched]:
+        """The parts, and the authority that their sidecars need when they start."""
+        return {**self.parts, "sentry": self.sentry}
+
     async def start(self) -> None:
         """Returns once every process can do its work.
 
@@ -200,7 +209,7 @@ class System:
 
     async def stop(self) -> None:
         """Ends everything in good order: processes before what they need."""
-        self._resting |= set(self.parts)
+        self._resting |= set(self._watched)
         for task in self._restarting.values():
             task.cancel()
         await asyncio.gather(*self._restarting.values(), return_exceptions=True)
@@ -211,7 +220,7 @@ class System:
     async def watch(self, restarted: Callable[[], None] = lambda: None) -> None:
         """Starts again what died, until cancelled; `restarted` learns of each."""
         while True:
-            for name, part in self.parts.items():
+            for name, part in self._watched.items():
                 if name not in self._resting | self._restarting.keys() and not part.is_running():
                     self._restarting[name] = asyncio.create_task(self._again(name, part, restarted))
             await asyncio.sleep(WATCH_EVERY_S)
@@ -225,7 +234,7 @@ class System:
         """Lets a resting part be started again."""
         self._resting.discard(name)
 
-    async def _again(self, name: str, part: Part, restarted: Callable[[], None]) -> None:
+    async def _again(self, name: str, part: Watched, restarted: Callable[[], None]) -> None:
         try:
             log.warning("part.died", extra={"part": name})
             await part.start()

@@ -32,7 +32,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One row of the log; `payload` is the JSON text of the subject's state after it."""
+    """One row of the log; `payload` is the JSON text of the subject's state after it.
+
+    `version` is `domain.events.VERSION` of the release that wrote it.
+    """
 
     id: ChangeId
     stream: UUID
@@ -45,6 +48,7 @@ class Change:
     fields: tuple[str, ...]
     key: str | None
     payload: str
+    version: int
     trace: str | None = None
 
 

@@ -10,6 +10,9 @@ from domain.changes import Change
 # this version would misunderstand the next one.
 VERSION: Final = 1
 
+# Of a task that left the trash for good: nothing of it is left, so its state is null.
+PURGED: Final = "task.purged"
+
 KINDS: Final = frozenset(
     {
         "workspace.created",
@@ -27,6 +30,19 @@ KINDS: Final = frozenset(
         "task.reopened",
         "task.deleted",
         "task.restored",
+        "reminder.added",
+        "reminder.removed",
+        "delivery.scheduled",
+        "delivery.claimed",
+        "delivery.sent",
+        "delivery.failed",
+        "delivery.cancelled",
+        "delivery.collapsed",
+        "delivery.snoozed",
+        "notification.created",
+        "notification.read",
+        "notification.archived",
+        PURGED,
         "series.created",
         "series.updated",
         "series.paused",

@@ -12,6 +12,9 @@ TagId = NewType("TagId", UUID)
 TaskId = NewType("TaskId", UUID)
 SeriesId = NewType("SeriesId", UUID)
 ChangeId = NewType("ChangeId", UUID)
+ReminderId = NewType("ReminderId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
+SubscriptionId = NewType("SubscriptionId", UUID)
 
 
 def parse_uuid(text: str) -> UUID | None:

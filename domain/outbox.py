@@ -19,6 +19,11 @@ from domain.changes import Change
 SHARDS: Final = 16
 
 
+def shard_of(stream: UUID) -> int:
+    """Returns the shard of a stream: by its last byte, for ids begin with the time."""
+    return stream.bytes[15] % SHARDS
+
+
 class Streams(Enum):
     """A kind of streams: those of workspaces, or those of users."""
 
@@ -94,8 +99,8 @@ class Backlog(Protocol):
         """Keeps the consumer's positions in these streams; none moves back."""
         ...
 
-    async def lag(self, consumer: str, streams: Streams) -> Lag:
-        """Returns how far the consumer is behind, over all streams of the kind."""
+    async def lag(self, consumer: str, streams: Streams, shards: Sequence[int]) -> Lag:
+        """Returns how far the consumer is behind, over the streams of those shards."""
         ...
 
 

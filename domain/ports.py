@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from domain.accounts import Account, Session
@@ -11,6 +11,7 @@ from domain.changes import Change, Fact, State
 from domain.errors import Problem
 from domain.ids import CategoryId, SeriesId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
+from domain.personal import NOTHING, LedgerSeen, LedgerWrites
 from domain.series import LedgerSlot, Series
 from domain.tasks import Task
 from domain.workspaces import Member, Role, User, Workspace
@@ -50,10 +51,12 @@ class Needs:
     of the workspace. `subtree` asks for the tasks below the task that are live as it is, or went
     to the trash together with it; `height` for how many levels lie below it. `name` asks for the
     label of that kind with that sort key, and how many of the kind there are, `owners` how many
-    the workspace has. `leaving` says that the actor will be no member any more. `series` asks for
-    what the next turn of these needs, `its_series` for that of the task's own; `occurrences` for
-    all of theirs that are open, and those that follow the task; `untouched` for which of these
-    nobody has worked on.
+    the workspace has. `leaving` says that the actor will be no member any more, `leaving_of` asks
+    what would still ring there for who leaves. `task_of` names what stands for its task: a
+    reminder, or a delivery, whose whole lineage is read then. `wishes` are those whose
+    preferences are read. `series` asks for what the next turn of these needs, `its_series` for that
+    of the task's own; `occurrences` for all of theirs that are open, and those that follow the
+    task; `untouched` for which of these nobody has worked on.
     """
 
     workspace: WorkspaceId | None = None
@@ -73,6 +76,9 @@ class Needs:
     name: tuple[Kind, str] | None = None
     owners: bool = False
     leaving: bool = False
+    leaving_of: UserId | None = None
+    wishes: tuple[UserId, ...] = ()
+    task_of: tuple[Literal["reminder", "delivery"], UUID] | None = None
     series: tuple[SeriesId, ...] = ()
     its_series: bool = False
     occurrences: bool = False
@@ -151,7 +157,7 @@ class Seen:
     in `members`. `founded_count` are the actor's workspaces where none was asked for,
     `joined_count` those of others that the invitee is in. `actor` is None for the service itself.
     `series` holds those that were asked for; it is None where their subtasks are more than one
-    commit takes.
+    commit takes. `ledger` is what rings for the tasks.
     """
 
     workspace: Workspace | None
@@ -181,6 +187,7 @@ class Seen:
     owner_count: int
     founded_count: int
     joined_count: int
+    ledger: LedgerSeen
     series: Mapping[SeriesId, SeenSeries] | None
 
 
@@ -205,7 +212,8 @@ class Writes:
     `series_seen` the `rev` of series. `slots_moved` are those of the first series from an instant
     on, which become those of the second.
     `subject` is what the idempotency record points to: the thing that the mutation answers. Its
-    state is in the log, or `unchanged` holds it: what a mutation without facts answers.
+    state is in the log, or `unchanged` holds it: what a mutation without facts answers. `own` says
+    whose stream the answer's seq is of, where it is not the workspace's.
     """
 
     workspace: WorkspaceId
@@ -238,6 +246,13 @@ class Writes:
     slots_moved: tuple[SeriesId, SeriesId, datetime] | None = None
     slots_new: tuple[LedgerSlot, ...] = ()
     slots: tuple[LedgerSlot, ...] = ()
+    ledger: LedgerWrites = NOTHING
+    own: UserId | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing changes."""
+        return not self.facts and not self.ledger
 
 
 class Store(Protocol):
@@ -248,9 +263,9 @@ class Store(Protocol):
         ...
 
     async def flush(self, command: Command, writes: Writes) -> int:
-        """Writes everything or nothing, and returns the stream's new head.
+        """Writes everything or nothing, and returns the new head of the stream that is answered.
 
-        Without facts it only keeps the command's key, so that a repeat is no change either.
+        Where nothing changes it only keeps the command's key, so that a repeat is no change either.
 
         Raises:
             Stale: something that the decision read has moved, or the key was used meanwhile.

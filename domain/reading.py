@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
-from domain.changes import Change
+from domain.changes import Change, State
+from domain.errors import OverLimit
 from domain.filters import Where
-from domain.ids import SeriesId, TaskId, UserId, WorkspaceId
+from domain.ids import DeliveryId, SeriesId, TaskId, UserId, WorkspaceId
 from domain.messages import ResyncRequired
 from domain.paging import POSITION, Key, Order, Page
 from domain.selection import Selection
 
+# A page of 200 tasks takes some 200 kB; with the longest descriptions it would take 80 MB.
+ANSWER_MAX_BYTES = 8_388_608
 # The one order of each connection that lies in another object.
 SUBTASK_ORDER: Final = (Order(POSITION),)
 HISTORY_ORDER: Final = (
@@ -82,6 +85,33 @@ class ChangesAfter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSlice:
+    """The `first` entries of the viewer's feed that follow `after`; without it, the newest."""
+
+    after: int | None
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneNotification:
+    """An entry of the viewer's feed."""
+
+    id: DeliveryId
+
+
+@dataclass(frozen=True, slots=True)
+class ThePreferences:
+    """How the viewer is told of things."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsAfter:
+    """A live stream of the viewer's feed: what follows `after`, or from now on."""
+
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
     """What things of a workspace are by now, answered as an object keyed by their ids.
 
@@ -94,9 +124,18 @@ class Present:
 
 
 # What the database answers as it stands, in one statement for any number of them.
-Row: TypeAlias = TheViewer | OneWorkspace | OneTask | OneSeries | TaskPage | Present
+Row: TypeAlias = (
+    TheViewer
+    | OneWorkspace
+    | OneTask
+    | OneSeries
+    | TaskPage
+    | NotificationSlice
+    | OneNotification
+    | Present
+)
 # What a root field of a query may ask for; where it asks for None, the answer is null.
-Read: TypeAlias = Row | ChangeSlice
+Read: TypeAlias = Row | ChangeSlice | ThePreferences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +146,11 @@ class LogPage:
     head: int
     has_next: bool
     resync: ResyncRequired | None
+
+
+def too_large(most: int) -> OverLimit:
+    """Returns the refusal of an answer of more than so many bytes."""
+    return OverLimit(f"The answer has more than {most} bytes: ask for smaller pages, or less text.")
 
 
 class PreparedRead(Protocol):
@@ -124,6 +168,9 @@ class PreparedRead(Protocol):
             viewer: who asks; None where every read is `Present`.
             reads: one for each field of the prepared selection that has a selection of its own.
             pages: those of the nested connections, by the index in their `Field.page`.
+
+        Raises:
+            OverLimit: the answer would be longer than one may be; see `too_large`.
         """
         ...
 
@@ -137,6 +184,10 @@ class Reader(Protocol):
 
     async def has_reached(self, viewer: UserId, read: Row) -> bool:
         """Tells whether the read's `at_least` has come, or nothing is visible that it could."""
+        ...
+
+    async def preferences(self, viewer: UserId) -> State:
+        """Returns how a person is told of things, by attribute."""
         ...
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:

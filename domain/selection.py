@@ -6,6 +6,7 @@ never of GraphQL or SQL.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,18 @@ class Selection:
 
     kind: str
     fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is selected of an object, and is not in the state that the answer is made from.
+
+    `answer` is the object's, where the fields stand by their keys, null until they are read;
+    `place` is where that answer stands in another one, None for the outermost.
+    """
+
+    kind: str
+    id: str
+    fields: tuple[Field, ...]
+    answer: dict[str, Any]
+    place: tuple[dict[str, Any], str] | None

@@ -1,7 +1,7 @@
 """Tasks: what they are, and what may happen to them; pure rules."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -127,9 +127,12 @@ def due_state(due: Due | None) -> State | None:
 
 def clock_text(due: Due) -> str | None:
     """Returns the local time as HH:MM, or HH:MM:SS where it has seconds."""
-    if due.at is None:
-        return None
-    return due.at.isoformat("seconds" if due.at.second else "minutes")
+    return None if due.at is None else clock_form(due.at)
+
+
+def clock_form(at: time) -> str:
+    """Returns a time of day as HH:MM, or HH:MM:SS where it has seconds."""
+    return at.isoformat("seconds" if at.second else "minutes")
 
 
 def task_state(task: Task, display: Display) -> State:

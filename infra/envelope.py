@@ -3,7 +3,7 @@
 Beside the standard attributes there are the extensions
 - `stream` and `seq`: the change's place in the log; `seq` is a text, since brokers' JSON decoders
   lose digits of numbers beyond 2^53;
-- `schemaversion`: `domain.events.VERSION` of the release that wrote it;
+- `schemaversion`: `domain.events.VERSION` of the release that wrote the change, not of the relay;
 - `traceid` and `traceparent`, where the mutation came with one (W3C Trace Context).
 
 `data` holds `kind`, `actor`, `fields`, `key` and `state`, the subject after the change. The audit
@@ -18,14 +18,18 @@ from uuid import UUID
 import orjson
 
 from domain.changes import Change
-from domain.events import VERSION, Delivered, Malformed
+from domain.events import KINDS, PURGED, VERSION, Delivered, Malformed
 from domain.ids import ChangeId, UserId
 from domain.outbox import Entry, Streams, Topic
 from domain.tasks import instant_text
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
+# Of PostgreSQL's bigint, which positions are kept in.
+SEQ_MAX: Final = 2**63 - 1
 _TYPE_PREFIX: Final = "carillon."
 _SOURCES: Final = {Streams.WORKSPACES: "/workspaces/", Streams.USERS: "/users/"}
+# What reading a wrong shape raises; an instant near the year 1 or 9999 overflows in UTC.
+_BROKEN: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def event(topic: Topic, entry: Entry) -> dict[str, object]:
@@ -42,7 +46,7 @@ def event(topic: Topic, entry: Entry) -> dict[str, object]:
         "datacontenttype": "application/json",
         "stream": stream,
         "seq": str(change.seq),
-        "schemaversion": str(VERSION),
+        "schemaversion": str(change.version),
     }
     if change.trace is not None:
         made |= {"traceparent": change.trace, "traceid": change.trace}
@@ -74,33 +78,73 @@ def delivered(body: bytes) -> Delivered:
     if not isinstance(found, dict):
         raise Malformed("The event is no JSON object.")
     try:
-        stream, seq = UUID(found["stream"]), int(found["seq"])
-        version = int(found["schemaversion"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        stream, seq = UUID(found["stream"]), _number(found["seq"])
+        version = _number(found["schemaversion"])
+    except _BROKEN as error:
         raise Malformed("The event has no stream, seq and schemaversion.") from error
-    if seq < 1:
-        raise Malformed("The event's seq is less than 1.")
-    change = _change(stream, seq, found) if version <= VERSION else None
+    if not 1 <= seq <= SEQ_MAX:
+        raise Malformed(f"The event's seq is not between 1 and {SEQ_MAX}.")
+    change = _change(stream, seq, version, found) if version <= VERSION else None
     return Delivered(stream=stream, seq=seq, version=version, change=change)
 
 
-def _change(stream: UUID, seq: int, found: Mapping[str, Any]) -> Change:
+def _change(stream: UUID, seq: int, version: int, found: Mapping[str, Any]) -> Change:
     try:
         data = found["data"]
-        actor = data["actor"]
+        kind, actor = _text(data["kind"]), data["actor"]
         return Change(
             id=ChangeId(UUID(found["id"])),
             stream=stream,
             seq=seq,
-            kind=str(data["kind"]),
-            at=datetime.fromisoformat(found["time"]).astimezone(UTC),
+            kind=kind,
+            at=_instant(found["time"]),
             actor=None if actor is None else UserId(UUID(actor["id"])),
-            actor_name=None if actor is None else str(actor["name"]),
+            actor_name=None if actor is None else _text(actor["name"]),
             subject=UUID(found["subject"]),
-            fields=tuple(map(str, data["fields"])),
-            key=data["key"],
-            payload=orjson.dumps(data["state"]).decode(),
-            trace=found.get("traceparent"),
+            fields=_texts(data["fields"]),
+            key=_text_or_none(data["key"]),
+            payload=_payload(kind, data["state"]),
+            trace=_text_or_none(found.get("traceparent")),
+            version=version,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _BROKEN as error:
         raise Malformed(f"The event is not whole: {type(error).__name__} {error}.") from error
+
+
+def _number(value: object) -> int:
+    text = _text(value)
+    # int() would take signs, spaces, underscores and the digits of other scripts.
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError("not a number in digits")
+    return int(text)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, not {type(value).__name__}")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list was expected, not {type(value).__name__}")
+    return tuple(map(_text, value))
+
+
+def _instant(value: object) -> datetime:
+    at = datetime.fromisoformat(_text(value))
+    if at.tzinfo is None:
+        raise ValueError("an instant without an offset")
+    return at.astimezone(UTC)
+
+
+def _payload(kind: str, state: object) -> str:
+    # Of a kind that this release does not know, it cannot be told what its state may be.
+    may_be_nothing = kind == PURGED or kind not in KINDS
+    if not (isinstance(state, dict) or (state is None and may_be_nothing)):
+        raise TypeError(f"a state was expected, not {type(state).__name__}")
+    return orjson.dumps(state).decode()

@@ -7,8 +7,9 @@ from domain.errors import Unauthenticated
 from domain.reading import TheViewer
 from domain.services.sessions import SignedIn
 from domain.tasks import instant_text
-from resolvers.payloads import Payload, mutation
+from resolvers.payloads import Payload, carried_out, mutation
 from resolvers.selection import selected
+from resolvers.streams import SIGN_IN
 from schema import accounts as t
 from schema.context import RequestInfo
 
@@ -25,7 +26,19 @@ class AccountMutation:
             zone=input.time_zone or None,
             client=info.context.client,
         )
+        await info.context.use.verification.welcome(signed_in.user)
         return await _session(info, signed_in)
+
+    @mutation(
+        t.EmailVerificationSendPayload,
+        "Mails the viewer the link that shows that the address is theirs, once a minute at most.",
+    )
+    async def email_verification_send(self, info: RequestInfo) -> Payload:
+        viewer = info.context.viewer
+        if viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        await info.context.use.verification.send(viewer.user)
+        return {f.key: [] for f in selected(info).fields if f.attribute == "user_errors"}
 
     @mutation(t.SignInPayload, "Opens a session.")
     async def sign_in(self, info: RequestInfo, input: t.SignInInput) -> Payload:
@@ -65,9 +78,10 @@ async def _session(info: RequestInfo, signed_in: SignedIn) -> Payload:
     for field in selected(info).fields:
         if field.attribute == "viewer" and field.selection is not None:
             # Whoever sent the request, the answer is for the one who has just come in.
-            answer[field.key] = await info.context.read(
-                TheViewer(), field.selection, user=signed_in.user
-            )
+            with carried_out():
+                answer[field.key] = await info.context.read(
+                    TheViewer(), field.selection, user=signed_in.user
+                )
         elif field.attribute in values:
             answer[field.key] = values[field.attribute]
     return answer

@@ -23,7 +23,10 @@ def _head(size: int) -> bytes:
 
 
 class Batch:
-    """Messages of one stream, in order, each with the cursor that a reader has after it."""
+    """Messages of one stream, in order, each with the cursor that a reader has after it.
+
+    A message without a body only moves the cursor: it is nothing to these readers.
+    """
 
     __slots__ = ("_bodies", "_cursors", "_events", "_pieces")
 
@@ -62,6 +65,7 @@ class Batch:
             self._events = b"".join(
                 b"event: next\nid: %d\ndata: %b\n\n" % entry
                 for entry in zip(self._cursors, self._bodies, strict=True)
+                if entry[1]
             )
         return self._events
 
@@ -69,6 +73,8 @@ class Batch:
         fixed = len(_BEFORE_ID) + id_size + len(_AFTER_ID) + 1
         tail = b""
         for body in self._bodies:
+            if not body:
+                continue
             yield tail + _head(fixed + len(body)) + _BEFORE_ID
             tail = _AFTER_ID + body + b"}"
         yield tail

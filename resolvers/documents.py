@@ -31,16 +31,16 @@ from graphql.language import (
 )
 
 from domain.errors import OverLimit
-from domain.reading import Reader
 from resolvers.coerce import Values, Variables
 from resolvers.limits import (
     CHARACTERS_MAX,
     COMMENTS_MAX,
     TOKENS_MAX,
+    require_few_pages,
     require_few_roots,
     require_modest,
 )
-from resolvers.preparation import Preparation, prepare
+from resolvers.preparation import Preparation, Readers, prepare
 from resolvers.selection import Chooser
 
 # A front end has a few hundred documents; beyond that somebody writes values into them.
@@ -68,7 +68,7 @@ class Operation:
     def __init__(
         self,
         schema: GraphQLSchema,
-        reader: Reader,
+        readers: Readers,
         document: DocumentNode,
         node: OperationDefinitionNode,
     ) -> None:
@@ -77,7 +77,7 @@ class Operation:
         self.kind: OperationType = node.operation
         self.variables = Variables(schema, node.variable_definitions or ())
         self._schema = schema
-        self._reader = reader
+        self._readers = readers
         self._fragments = {
             one.name.value: FragmentDetails(one)
             for one in document.definitions
@@ -90,7 +90,7 @@ class Operation:
         """Returns what is prepared for the directives' booleans among the values.
 
         Raises:
-            OverLimit: there are too many root fields.
+            OverLimit: there are too many root fields or pages.
         """
         key = tuple(values.get(name) for name in self._switches)
         found = self._preparations.get(key)
@@ -107,7 +107,9 @@ class Operation:
         root: GraphQLObjectType = getattr(self._schema, f"{self.kind.value}_type")
         roots = chooser.roots(root)
         require_few_roots(len(roots))
-        return prepare(chooser, self._reader, root, roots)
+        preparation = prepare(chooser, self._readers, root, roots)
+        require_few_pages(len(chooser.pages) + sum(one.is_list for one in preparation.roots))
+        return preparation
 
 
 def _switches(document: DocumentNode) -> Sequence[str]:
@@ -130,9 +132,9 @@ class Documents:
     What is not valid is not kept: it would push out what is.
     """
 
-    def __init__(self, schema: GraphQLSchema, reader: Reader) -> None:
+    def __init__(self, schema: GraphQLSchema, readers: Readers) -> None:
         self._schema = schema
-        self._reader = reader
+        self._readers = readers
         self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
         self._characters = 0
 
@@ -148,7 +150,7 @@ class Documents:
             self._known.move_to_end((text, name))
             return found
         document = self._valid(text)
-        made = Operation(self._schema, self._reader, document, _chosen(document, name))
+        made = Operation(self._schema, self._readers, document, _chosen(document, name))
         self._keep(text, name, made)
         return made
 

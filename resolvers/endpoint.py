@@ -19,9 +19,10 @@ from domain.errors import DomainError, OverLimit, Unauthenticated
 from resolvers.execution import Caller, NotByGet, Operations
 from resolvers.failures import failure
 from resolvers.negotiation import EVENTS, HTML, JSON, RESPONSE, is_json, preferred
+from resolvers.origins import VARY
 from resolvers.persisted import asks
 from resolvers.responses import Rejected, encoded
-from resolvers.sender import Receive, Scope, Send
+from resolvers.sender import Receive, Scope, Send, address, by
 from resolvers.streams import Authenticate, Opened
 
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -82,11 +83,11 @@ class HttpEndpoint:
         try:
             payload = await self._payload(scope, receive, headers, media)
             caller = await self._caller(scope, headers)
+            only_reads = scope["method"] == "GET"
             if media == EVENTS:
-                opened = await self._operations.subscribe(caller, payload)
+                opened = await self._operations.subscribe(caller, payload, only_reads=only_reads)
                 await self._events(scope, receive, send, opened, caller.viewer)
                 return
-            only_reads = scope["method"] == "GET"
             body = await self._operations.execute(caller, payload, only_reads=only_reads)
             await _respond(send, 200, media, body)
         except Rejected as rejected:
@@ -115,12 +116,17 @@ class HttpEndpoint:
         return _checked(_from_json(await self._body(receive)))
 
     async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        if message.get("more_body"):
-            body = await self._rest(receive, body)
+        deadline = asyncio.get_running_loop().time() + self._body_wait_s
+        try:
+            message = await by(deadline, receive())
+            body: bytes = message.get("body", b"")
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            if message.get("more_body"):
+                async with asyncio.timeout_at(deadline):
+                    body = await self._rest(receive, body)
+        except TimeoutError as fault:
+            raise _Refusal(408, "The request did not arrive in time.") from fault
         if len(body) > self._body_max_bytes:
             words = f"Send at most {self._body_max_bytes} bytes."
             raise _Refusal(413, words, OverLimit)
@@ -129,19 +135,15 @@ class HttpEndpoint:
     async def _rest(self, receive: Receive, first: bytes) -> bytes:
         """Returns the body, or more than it may have; the excess is read and dropped."""
         parts, size, more = [first], len(first), True
-        try:
-            async with asyncio.timeout(self._body_wait_s):
-                while more and size <= DROPPED_MAX_BYTES:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    part = message.get("body", b"")
-                    if size <= self._body_max_bytes:
-                        parts.append(part)
-                    size += len(part)
-                    more = message.get("more_body", False)
-        except TimeoutError as fault:
-            raise _Refusal(408, "The request did not arrive in time.") from fault
+        while more and size <= DROPPED_MAX_BYTES:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            part = message.get("body", b"")
+            if size <= self._body_max_bytes:
+                parts.append(part)
+            size += len(part)
+            more = message.get("more_body", False)
         return b"".join(parts)
 
     async def _caller(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
@@ -154,13 +156,7 @@ class HttpEndpoint:
                 refused = fault
         elif scheme:
             refused = Unauthenticated("Send the access token as Authorization: Bearer.")
-        client = scope.get("client")
-        return Caller(
-            viewer=viewer,
-            refused=refused,
-            client=client[0] if client else "",
-            trace=_trace(headers),
-        )
+        return Caller(viewer=viewer, refused=refused, client=address(scope), trace=_trace(headers))
 
 
 def _trace(headers: Mapping[bytes, bytes]) -> str | None:
@@ -248,6 +244,8 @@ async def _respond(
         (b"content-length", b"%d" % len(body)),
         # What is visible depends on who asks.
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        VARY,
         *(extra or ()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

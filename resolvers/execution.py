@@ -9,29 +9,31 @@ graphql-core's executor over the same reads.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
 
 from domain.access import Viewer
+from domain.changes import State
 from domain.errors import OverLimit, Unauthenticated
-from domain.ids import UserId
+from domain.ids import UserId, WorkspaceId
 from domain.paging import Page
-from domain.reading import Reader, Row
-from domain.selection import Selection
+from domain.reading import ANSWER_MAX_BYTES, NotificationsAfter, Row, too_large
+from domain.selection import Missing, Selection
+from resolvers.allowance import Allowance
 from resolvers.coerce import Values
-from resolvers.cost import COST_MAX
+from resolvers.cost import COST_MAX, MESSAGE_COST_MAX
 from resolvers.documents import Documents, Invalid, Operation
 from resolvers.executable import make_executable
 from resolvers.failures import TooCostly, failure
 from resolvers.persisted import PersistedQueries, PersistedQueryNotFound, asks
-from resolvers.preparation import Asked, Preparation, Root
+from resolvers.preparation import Asked, Preparation, Readers, Root
 from resolvers.reads import REACH_WAIT_S, RootReads
 from resolvers.responses import Rejected, encoded, response
 from resolvers.streams import SIGN_IN, Error, Opened
-from resolvers.subscription import ChangeStream
+from resolvers.subscription import ChangeStream, NotificationStream
 from schema.context import UseCases
 
 
@@ -50,7 +52,7 @@ class Caller:
 
 
 class NotByGet(Exception):
-    """The operation is no query, and came by a method that may only read."""
+    """The operation does more than read, and came by a method that may only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,20 @@ class Operations:
     def __init__(
         self,
         schema: strawberry.Schema,
-        reader: Reader,
+        readers: Readers,
         use: UseCases,
         persisted: PersistedQueries,
         *,
         reach_wait_s: float = REACH_WAIT_S,
+        answer_max_bytes: int = ANSWER_MAX_BYTES,
     ) -> None:
         self._persisted = persisted
         self._core = schema._schema  # noqa: SLF001 - Strawberry shows it under no other name
-        self._reader = reader
+        self._reader = readers.answers
         self._use = use
+        self._answer_max_bytes = answer_max_bytes
         self._reach_wait_s = reach_wait_s
-        self._documents = Documents(self._core, reader)
+        self._documents = Documents(self._core, readers)
         make_executable(self._core)
 
     async def execute(
@@ -102,10 +106,18 @@ class Operations:
             raise _rejected(caller, GraphQLError(message))
         return await self._run(caller, _work(caller, operation, inputs))
 
-    async def subscribe(self, caller: Caller, payload: Mapping[str, Any]) -> Opened:
-        """Returns a subscription's stream, another operation's response, or what is wrong."""
+    async def subscribe(
+        self, caller: Caller, payload: Mapping[str, Any], *, only_reads: bool = False
+    ) -> Opened:
+        """Returns a subscription's stream, another operation's response, or what is wrong.
+
+        Raises:
+            NotByGet: `only_reads`, and it is a mutation.
+        """
         try:
             operation, inputs = await self._operation(caller, payload)
+            if only_reads and operation.kind is OperationType.MUTATION:
+                raise NotByGet
             work = _work(caller, operation, inputs)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return _stream(caller, work)
@@ -165,6 +177,7 @@ class Operations:
             refused=caller.refused,
             pages=work.pages,
             reach_wait_s=self._reach_wait_s,
+            allowance=Allowance(self._answer_max_bytes),
         )
 
     async def _by_executor(self, caller: Caller, work: _Work) -> bytes:
@@ -182,8 +195,11 @@ class Operations:
         result: ExecutionResult = await found if inspect.isawaitable(found) else found
         if result.data is None:
             raise _rejected(caller, *(result.errors or ()))
+        data = encoded(result.data)
+        if len(data) > self._answer_max_bytes:
+            return _failed(caller, work, _unsaid(work, self._answer_max_bytes))
         errors = [failure(fault, caller.trace) for fault in result.errors or ()]
-        return response(encoded(result.data), errors, work.cost)
+        return response(data, errors, work.cost)
 
 
 class Run:
@@ -225,10 +241,25 @@ class Run:
         self, read: Row, selection: Selection, *, user: UserId | None = None
     ) -> Mapping[str, object] | None:
         """See `Context.read`."""
-        present = self._work.preparation.present(selection, self._reads.reader)
-        body = await present.read(user or self._reads.viewer, [read], self._work.pages)
-        found: Mapping[str, object] | None = orjson.loads(body)["it"] if body else None
-        return found
+        found = await self._work.preparation.presents.read(
+            user or self._reads.viewer,
+            [(read, selection)],
+            self._work.pages,
+            self._reads.allowance,
+        )
+        return cast("Mapping[str, object] | None", found[0])
+
+    async def fill(self, workspace: WorkspaceId, missing: Sequence[Missing]) -> None:
+        """See `Context.fill`."""
+        await self._work.preparation.presents.fill(
+            self._reads.viewer, workspace, missing, self._work.pages, self._reads.allowance
+        )
+
+    async def preferences(self) -> State:
+        """See `Context.preferences`."""
+        if self._reads.viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        return await self._reads.reader.preferences(self._reads.viewer)
 
     async def answer(self, key: str) -> Any:
         """Returns the finished answer of a planned root."""
@@ -246,8 +277,9 @@ def _work(caller: Caller, operation: Operation, inputs: Values) -> _Work:
         raise _rejected(caller, fault) from fault
     asked, pages = preparation.ask(values)
     cost = preparation.cost(asked, pages)
-    if cost > COST_MAX:
-        raise Rejected([failure(TooCostly(cost, COST_MAX), caller.trace)], cost)
+    most = MESSAGE_COST_MAX if operation.kind is OperationType.SUBSCRIPTION else COST_MAX
+    if cost > most:
+        raise Rejected([failure(TooCostly(cost, most), caller.trace)], cost)
     return _Work(operation, preparation, inputs, asked, pages, cost)
 
 
@@ -266,7 +298,10 @@ def _stream(caller: Caller, work: _Work) -> Opened:
     (asked,) = work.asked
     if asked.fault is not None:
         raise _rejected(caller, _at(asked.root, asked.fault))
-    return ChangeStream(asked.root, asked.read, work.pages)
+    viewer = caller.viewer.user
+    if isinstance(asked.read, NotificationsAfter):
+        return NotificationStream(asked.root, asked.read, work.cost, viewer)
+    return ChangeStream(asked.root, asked.read, work.pages, work.cost, viewer)
 
 
 def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:
@@ -275,6 +310,14 @@ def _failed(caller: Caller, work: _Work, fault: Exception) -> bytes:
     errors = [{**told, "path": [one.root.key]} for one in work.asked]
     data = {root.key: None if root.rows else "Query" for root in work.preparation.roots}
     return response(encoded(data), errors, work.cost)
+
+
+def _unsaid(work: _Work, most: int) -> OverLimit:
+    """Returns what is said instead of an answer that is too long."""
+    fault = too_large(most)
+    if work.operation.kind is OperationType.MUTATION:
+        return OverLimit(f"All of this was carried out or refused; read what came of it. {fault}")
+    return fault
 
 
 def _at(root: Root, fault: Exception) -> GraphQLError:

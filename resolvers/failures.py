@@ -39,7 +39,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 
 def failure(error: Exception, trace: str | None) -> Error:
     """Returns what the client is told; a fault is logged here, once, and masked."""
-    cause = error.original_error if isinstance(error, GraphQLError) else error
+    cause = _cause(error)
     trace_id = _trace_id(trace)
     shown: dict[str, object] = {}
     if isinstance(error, GraphQLError):
@@ -48,13 +48,25 @@ def failure(error: Exception, trace: str | None) -> Error:
         if error.path:
             shown["path"] = error.path
         # Without a path it never ran: a literal or variable that its scalar refused, say.
-        if cause is None or (error.path is None and isinstance(cause, ValueError | TypeError)):
+        refused = ValueError | TypeError | GraphQLError
+        if cause is None or (error.path is None and isinstance(cause, refused)):
             return _error(error.message, shown, "MALFORMED", trace_id)
     for kind, code in _CODES:
         if isinstance(cause, kind):
             return _error(_said(cause), shown, code, trace_id)
     log.error("operation.failed", exc_info=cause, extra={"trace_id": trace_id})
     return _error(f"Internal error, trace id {trace_id}.", shown, "INTERNAL", trace_id)
+
+
+def _cause(error: Exception) -> Exception | None:
+    """Returns what was raised; None where the error is graphql-core's own, however often wrapped.
+
+    An error of a variable holds that of its value, which holds what the scalar raised.
+    """
+    cause: Exception | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
 
 
 def _said(cause: Exception) -> str:

@@ -1,13 +1,16 @@
 """The live half of one replica: actors of the workspaces that somebody listens to."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Coroutine
 from uuid import UUID
 
 from domain.access import Viewer
+from domain.errors import OverLimit
 from domain.ids import UserId, WorkspaceId
 from domain.messages import EventSource
 from domain.ports import Access, Log
+from resolvers.cost import COST_MAX
 from resolvers.live import Actor, Outlet, Sources, Subscription
 from resolvers.streams import Stream
 
@@ -29,6 +32,8 @@ class Hub:
     ) -> None:
         self._linger_s = linger_s
         self._actors: dict[WorkspaceId, Actor] = {}
+        # What each person's subscriptions may cost with every change.
+        self._costs: Counter[UserId] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._events = events
         self._sources = Sources(
@@ -42,14 +47,23 @@ class Hub:
     def subscribe(
         self, stream: Stream, viewer: Viewer, outlet: Outlet, *, after: int | None
     ) -> Subscription:
-        """Registers a reader, who gets what follows `after` (None: what comes from now on)."""
+        """Registers a reader, who gets what follows `after` (None: what comes from now on).
+
+        Raises:
+            OverLimit: this person's subscriptions would cost too much together.
+        """
+        if self._costs[viewer.user] + stream.cost > COST_MAX:
+            raise OverLimit(
+                f"Complete another subscription first: yours together may cost {COST_MAX} a change."
+            )
+        self._costs[viewer.user] += stream.cost
         actor = self._actors.get(stream.workspace)
         if actor is None:
             actor = self._actors[stream.workspace] = Actor(
                 stream.workspace,
                 self._sources,
                 ring_max_bytes=lambda: min(RING_MAX_BYTES, RINGS_MAX_BYTES // len(self._actors)),
-                on_idle=self._linger,
+                on_leave=self._left,
             )
         subscription = Subscription(actor, stream, viewer, outlet)
         actor.subscriptions.add(subscription)
@@ -94,8 +108,13 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _linger(self, actor: Actor) -> None:
-        asyncio.get_running_loop().call_later(self._linger_s, self._drop_idle, actor)
+    def _left(self, actor: Actor, subscription: Subscription) -> None:
+        user = subscription.viewer.user
+        self._costs[user] -= subscription.stream.cost
+        if not self._costs[user]:
+            del self._costs[user]
+        if not actor.subscriptions:
+            asyncio.get_running_loop().call_later(self._linger_s, self._drop_idle, actor)
 
     def _drop_idle(self, actor: Actor) -> None:
         if not actor.subscriptions:

@@ -32,7 +32,11 @@ FIELDS_MAX = 3_000
 PAIRS_MAX = 2_000
 # Mutations of one request run one after the other, each a commit.
 ROOTS_MAX = 50
+# Each page is a subquery, written and planned for every new document, at some 10 ms.
+PAGES_MAX = 60
 ALIASES_MAX = 200
+# It stands in the answer once for each object.
+KEY_MAX_CHARS = 100
 DIRECTIVES_MAX = 50
 
 # A selection set, and the fragments that one is inside of there.
@@ -50,6 +54,11 @@ def require_modest(document: DocumentNode) -> None:
     for one in document.definitions:
         if isinstance(one, OperationDefinitionNode | FragmentDefinitionNode):
             meter.measure([(one.selection_set, frozenset())], 1)
+
+
+def require_few_pages(count: int) -> None:
+    """Raises OverLimit where an operation has more connections than one may."""
+    _require(count, PAGES_MAX, "Ask for at most {} connections.")
 
 
 def require_few_roots(count: int) -> None:
@@ -108,8 +117,10 @@ class _Meter:
     def _count_field(self, node: FieldNode) -> None:
         self.fields += 1
         _require(self.fields, FIELDS_MAX, "Select at most {} fields, all fragments spread out.")
-        self.aliases += node.alias is not None
-        _require(self.aliases, ALIASES_MAX, "Use at most {} aliases.")
+        if node.alias is not None:
+            self.aliases += 1
+            _require(self.aliases, ALIASES_MAX, "Use at most {} aliases.")
+            _require(len(node.alias.value), KEY_MAX_CHARS, "Use aliases of at most {} characters.")
 
     def _count_directives(self, count: int) -> None:
         self.directives += count

@@ -7,9 +7,8 @@ membership is in doubt all take that same way; nobody waits for them.
 """
 
 import asyncio
-import json
-import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,18 +20,15 @@ from domain.messages import CaughtUp, EventSource, Message, ResyncReason, Resync
 from domain.ports import Access, Log
 from resolvers.batches import Batch, batches
 from resolvers.feed import Feed, patiently
+from resolvers.rendering import REMOVED, failed, in_batches, removed
 from resolvers.ring import RING_MAX_CHANGES
 from resolvers.streams import GONE, Error, Stream, problem
-
-log = logging.getLogger(__name__)
 
 # Changes that come closer together leave in one write: sixteen of them cost a socket what one
 # does. An idle workspace does not wait at all.
 TICK_S = 0.008
 # ... unless so many are waiting that the ring could forget one before it is sent.
 TICK_MAX_CHANGES = RING_MAX_CHANGES // 4
-
-REMOVED = "member.removed"
 
 
 class Outlet(Protocol):
@@ -177,12 +173,12 @@ class Subscription:
         return page
 
     async def _send(self, messages: Sequence[Message]) -> None:
-        bodies = [await rendered(self.stream, message) for message in messages]
-        for batch in batches([cursor(message) for message in messages], bodies):
-            if not self._outlet.push(batch):
-                # The page is dropped and read again later: a full socket keeps only `sent`.
-                return
-            self.sent = batch.last
+        async with aclosing(in_batches(self.stream, messages)) as batched:
+            async for batch in batched:
+                if not self._outlet.push(batch):
+                    # The rest is read again later: a full socket keeps only `sent`.
+                    return
+                self.sent = batch.last
         if isinstance(messages[0], CaughtUp):
             self._caught_up = True
         elif isinstance(messages[0], ResyncRequired):
@@ -220,7 +216,8 @@ class Group:
         except Exception as failure:  # noqa: BLE001 - a bug ends its readers, not the others
             self._fail(failure)
             return
-        self._deliver([change.seq for change in changes[: len(bodies)]], bodies)
+        for batch in batches([change.seq for change in changes[: len(bodies)]], bodies):
+            self._deliver(batch)
 
     def stop(self) -> None:
         """Stops rendering; called when the last member has left."""
@@ -234,18 +231,17 @@ class Group:
                 if isinstance(page, ResyncRequired):
                     self._scatter()
                     return
-                bodies = [await rendered(self._stream, change) for change in page]
-                self._deliver([change.seq for change in page], bodies)
+                async for batch in in_batches(self._stream, page):
+                    self._deliver(batch)
         except Exception as failure:  # noqa: BLE001 - a bug ends its readers, not the others
             self._fail(failure)
         finally:
             self._task = None
 
-    def _deliver(self, seqs: Sequence[int], bodies: Sequence[bytes]) -> None:
-        for batch in batches(seqs, bodies):
-            for member in [each for each in self.members if not each.take(batch)]:
-                member.detour()
-            self._at = batch.last
+    def _deliver(self, batch: Batch) -> None:
+        for member in [each for each in self.members if not each.take(batch)]:
+            member.detour()
+        self._at = batch.last
 
     def _scatter(self) -> None:
         for member in list(self.members):
@@ -266,14 +262,14 @@ class Actor:
         sources: Sources,
         *,
         ring_max_bytes: Callable[[], int],
-        on_idle: Callable[["Actor"], None],
+        on_leave: Callable[["Actor", Subscription], None],
     ) -> None:
         self.workspace = workspace
         self.sources = sources
         self.feed = Feed(workspace, sources.log, sources.reads)
         self.subscriptions: set[Subscription] = set()
         self._ring_max_bytes = ring_max_bytes
-        self._on_idle = on_idle
+        self._on_leave = on_leave
         self._groups: dict[Hashable, Group] = {}
         self._starting = asyncio.Lock()
         self._started = False
@@ -342,9 +338,9 @@ class Actor:
     def leave(self, subscription: Subscription) -> None:
         """Forgets a reader."""
         self.part(subscription)
-        self.subscriptions.discard(subscription)
-        if not self.subscriptions:
-            self._on_idle(self)
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+            self._on_leave(self, subscription)
 
     def _flush(self) -> None:
         if self._tick is not None:
@@ -354,34 +350,3 @@ class Actor:
         self._flushed = self.feed.head
         for group in list(self._groups.values()):
             group.flush()
-
-
-def cursor(message: Message) -> int:
-    """Returns where a reader is after a message."""
-    return message.head if isinstance(message, ResyncRequired) else message.seq
-
-
-def removed(change: Change) -> str | None:
-    """Returns the id of the user who ceased to be a member by this change."""
-    if change.kind != REMOVED:
-        return None
-    member: dict[str, dict[str, str]] = json.loads(change.payload)
-    return member["user"]["id"]
-
-
-async def rendered(stream: Stream, message: Message) -> bytes:
-    """Returns a message's text, once the database answers."""
-
-    async def render() -> bytes:
-        body = stream.render(message)
-        return body if isinstance(body, bytes) else await body
-
-    return await patiently(render)
-
-
-def failed(failure: Exception, workspace: WorkspaceId) -> Error:
-    """Logs a bug and returns what its victims may know."""
-    error = problem("INTERNAL", "Internal error; the trace id finds it in the log.")
-    extra = {"workspace": str(workspace), "error": error["extensions"]}
-    log.error("live.stream_failed", exc_info=failure, extra=extra)
-    return error

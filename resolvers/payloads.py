@@ -3,8 +3,9 @@
 import functools
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, cast
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import strawberry
@@ -13,13 +14,20 @@ from strawberry import UNSET
 from strawberry.types import Info
 
 from domain.changes import State
-from domain.errors import Invisible, Problem, Problems, Refused, Unauthenticated, invalid
-from domain.ids import SeriesId, TaskId, parse_uuid
+from domain.errors import (
+    Invisible,
+    OverLimit,
+    Problem,
+    Problems,
+    Refused,
+    Unauthenticated,
+    invalid,
+)
+from domain.ids import WorkspaceId, parse_uuid
 from domain.ports import Command
-from domain.reading import OneSeries, OneTask, Present, Row
-from domain.selection import Selection
+from domain.selection import Missing, Selection
 from domain.services.mutations import Outcome
-from resolvers.render import holds, render
+from resolvers.render import render
 from resolvers.selection import selected
 from resolvers.streams import SIGN_IN
 from schema.context import Context, RequestInfo
@@ -75,10 +83,7 @@ def command(info: RequestInfo, key: str | None, problems: Problems | None = None
 
 
 async def done(
-    info: RequestInfo,
-    subject: str,
-    outcome: Outcome,
-    read: Callable[[UUID], Row] | None = None,
+    info: RequestInfo, subject: str, outcome: Outcome, workspace: WorkspaceId | None = None
 ) -> Payload:
     """Returns the payload of what was done.
 
@@ -86,15 +91,14 @@ async def done(
         info: the mutation's.
         subject: the payload's field for the subject.
         outcome: what the use case did.
-        read: reads the subject's present from the database, where the selection asks for more
-            than its state holds.
+        workspace: where, if the subject's state does not say so.
     """
     given = _given(info)
     answer: Payload = {}
     for field in selected(info).fields:
         if field.attribute == subject and field.selection is not None:
-            present = None if read is None else read(outcome.subject)
-            answer[field.key] = await _shown(info, outcome.state, field.selection, present)
+            with carried_out():
+                answer[field.key] = await _shown(info, outcome.state, field.selection, workspace)
         elif field.attribute == f"{subject}_id":
             answer[field.key] = str(outcome.subject)
         elif field.attribute == "seq":
@@ -104,6 +108,15 @@ async def done(
         elif field.attribute == "user_errors":
             answer[field.key] = []
     return answer
+
+
+@contextmanager
+def carried_out() -> Iterator[None]:
+    """Says of an answer that is too long that its mutation was carried out nevertheless."""
+    try:
+        yield
+    except OverLimit as fault:
+        raise OverLimit(f"This was carried out. {fault}") from fault
 
 
 def wanted_id(text: str, *path: str) -> UUID:
@@ -140,16 +153,15 @@ def new_id(text: str | None, *path: str) -> UUID | None:
 
 
 async def _shown(
-    info: RequestInfo, state: State, selection: Selection, read: Row | None
-) -> Mapping[str, object] | None:
-    """Returns the state as it is selected, or the present where more is selected than it holds."""
-    if read is None or holds(selection, state):
-        return render(selection, state)
-    found = await info.context.read(read, selection)
-    if isinstance(read, Present) and found is not None:
-        (one,) = read.ids
-        found = cast("Mapping[str, object] | None", found.get(str(one)))
-    return found
+    info: RequestInfo, state: State, selection: Selection, workspace: WorkspaceId | None = None
+) -> Mapping[str, object]:
+    """Returns the state as it is selected; what it does not hold is the present."""
+    missing: list[Missing] = []
+    answer = render(selection, state, missing)
+    if missing:
+        where = workspace or WorkspaceId(UUID(str(state["workspace_id"])))
+        await info.context.fill(where, missing)
+    return answer
 
 
 async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
@@ -161,18 +173,10 @@ async def _refusal(info: RequestInfo, refused: Refused) -> Payload:
         elif field.attribute == "client_mutation_id":
             answer[field.key] = _given(info)
         elif field.selection is not None and refused.current is not None:
-            present = _present(field.selection, UUID(str(refused.current["id"])))
-            answer[field.key] = await _shown(info, refused.current, field.selection, present)
+            answer[field.key] = await _shown(info, refused.current, field.selection)
         else:
             answer[field.key] = None
     return answer
-
-
-def _present(selection: Selection, subject: UUID) -> Row:
-    """Returns the read of what has a version that can be stale."""
-    if selection.kind == "Series":
-        return OneSeries(id=SeriesId(subject))
-    return OneTask(id=TaskId(subject))
 
 
 def problem_state(problem: Problem) -> State:

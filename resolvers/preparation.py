@@ -19,14 +19,15 @@ from domain.reading import PreparedRead, Reader
 from domain.selection import Field, Selection
 from resolvers.arguments import arguments
 from resolvers.coerce import Values
-from resolvers.cost import META, MUTATION, Cost, cost_of, size_of
+from resolvers.cost import META, MUTATION, Cost, cost_of, dearest, size_of
+from resolvers.present import Presents
 from resolvers.selection import Chooser, Details, PageReading, attribute, says_rows
 from resolvers.subjects import Changes
 
 # In place of the pages of other roots, which a statement of one root does not look at.
 _NO_PAGE = Page(size=0)
-# What the log answers, not the tables.
-LOG_PAGE = "ChangePage"
+# What is answered one by one: by the log, or from what a person has chosen.
+NO_ROWS = frozenset({"ChangePage", "NotificationPreferences"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +74,7 @@ class Preparation:
     selections: Mapping[str, Selection]
     page_readings: Sequence[PageReading]
     meta_cost: int
-    _present: dict[int, PreparedRead] = field(default_factory=dict)
-
-    def present(self, selection: Selection, reader: Reader) -> PreparedRead:
-        """Returns the read of one object below a payload; `selection` is part of this."""
-        found = self._present.get(id(selection))
-        if found is None:
-            whole = Selection("Mutation", (Field("it", "it", selection),))
-            found = self._present[id(selection)] = reader.prepare(whole)
-        return found
+    presents: Presents
 
     def ask(self, values: Values) -> tuple[list[Asked], list[Page]]:
         """Returns what each root asks for, and the pages of all nested connections."""
@@ -110,17 +103,26 @@ class Preparation:
         return total
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Who reads for answers, and who for the messages of streams, so that neither waits."""
+
+    answers: Reader
+    messages: Reader
+
+
 def prepare(
-    chooser: Chooser, reader: Reader, type_: GraphQLObjectType, fields: Mapping[str, Details]
+    chooser: Chooser, readers: Readers, type_: GraphQLObjectType, fields: Mapping[str, Details]
 ) -> Preparation:
     """Returns the preparation of an operation with those root fields."""
-    roots = [_root(chooser, reader, type_, *entry) for entry in fields.items()]
+    roots = [_root(chooser, readers, type_, *entry) for entry in fields.items()]
+    reader = readers.answers
     is_query = type_ is chooser.schema.query_type
     is_read = is_query and all(
         root.rows is not None or root.node.name.value == "__typename" for root in roots
     )
     of_tables = is_read and all(
-        root.selection is None or root.selection.kind != LOG_PAGE for root in roots
+        root.selection is None or root.selection.kind not in NO_ROWS for root in roots
     )
     return Preparation(
         roots=roots,
@@ -129,11 +131,12 @@ def prepare(
         selections={root.key: root.selection for root in roots if root.selection},
         page_readings=chooser.pages,
         meta_cost=META * sum(root.node.name.value in ("__schema", "__type") for root in roots),
+        presents=Presents(reader),
     )
 
 
 def _root(
-    chooser: Chooser, reader: Reader, type_: GraphQLObjectType, key: str, details: Details
+    chooser: Chooser, readers: Readers, type_: GraphQLObjectType, key: str, details: Details
 ) -> Root:
     node = details[0].node
     if node.name.value.startswith("__"):
@@ -149,9 +152,13 @@ def _root(
             node=node,
             messages=messages,
             rows=_rows(definition, node),
+            cost=dearest(list(messages.values())),
             pages=range(start, len(chooser.pages)),
-            changes={key: Changes(messages["Change"], reader)},
+            changes={key: Changes(messages["Change"], readers.messages)}
+            if "Change" in messages
+            else {},
         )
+    reader = readers.answers
     selection = chooser.selection(of, details)
     entry = Field(key, attribute(definition), selection)
     return Root(

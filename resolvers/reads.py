@@ -10,7 +10,8 @@ import orjson
 from domain.errors import Invisible, Unauthenticated, Unavailable
 from domain.ids import UserId
 from domain.paging import Page
-from domain.reading import ChangeSlice, Reader, Row, TheViewer
+from domain.reading import ChangeSlice, Reader, Row, ThePreferences, TheViewer
+from resolvers.allowance import Allowance
 from resolvers.preparation import Asked, Root
 from resolvers.render import message_state, render
 from resolvers.streams import GONE, SIGN_IN
@@ -21,11 +22,12 @@ REACH_POLL_FIRST_S = 0.01
 REACH_POLL_LAST_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RootReads:
     """Reads for one request.
 
-    `refused` says why a token that came with it was not good.
+    `refused` says why a token that came with it was not good. All of its roots together wait at
+    most `reach_wait_s` for what `atLeast` asks.
     """
 
     reader: Reader
@@ -33,6 +35,8 @@ class RootReads:
     refused: Unauthenticated | None
     pages: Sequence[Page]
     reach_wait_s: float
+    allowance: Allowance
+    _give_up_at: float | None = None
 
     async def answer(self, asked: Asked) -> bytes:
         """Returns the JSON text of a root's answer.
@@ -50,12 +54,17 @@ class RootReads:
             if asked.fault is not None:
                 raise asked.fault
             if isinstance(asked.read, ChangeSlice):
-                return await self._log_page(root, self.viewer, asked.read)
-            return await self._rows(root, self.viewer, asked.read)
+                answer = await self._log_page(root, self.viewer, asked.read)
+            elif isinstance(asked.read, ThePreferences) and root.selection is not None:
+                state = await self.reader.preferences(self.viewer)
+                answer = orjson.dumps(render(root.selection, state))
+            else:
+                answer = await self._rows(root, self.viewer, asked.read)
         except Invisible:
             if root.is_list:
                 raise
             return b"null"
+        return self.allowance.take(answer)
 
     def _anonymous(self, read: Any) -> bytes:
         if isinstance(read, TheViewer) and self.refused is None:
@@ -75,10 +84,12 @@ class RootReads:
     async def _reached(self, viewer: UserId, read: Row) -> None:
         if getattr(read, "at_least", None) is None:
             return
-        deadline = asyncio.get_running_loop().time() + self.reach_wait_s
+        clock = asyncio.get_running_loop().time
+        if self._give_up_at is None:
+            self._give_up_at = clock() + self.reach_wait_s
         wait = REACH_POLL_FIRST_S
         while not await self.reader.has_reached(viewer, read):
-            if asyncio.get_running_loop().time() > deadline:
+            if clock() > self._give_up_at:
                 raise Unavailable("The workspace has not come to `atLeast` yet; try again.")
             await asyncio.sleep(wait)
             wait = min(REACH_POLL_LAST_S, wait * 2)
@@ -95,5 +106,9 @@ class RootReads:
         }
         answer = render(root.selection, state)
         for key, changes in root.changes.items():
-            answer[key] = await changes.all(read.workspace, page.changes, self.pages)
+            shown = [changes.show(change) for change in page.changes]
+            answer[key] = [node for node, _ in shown]
+            missing = [one for _, lacks in shown for one in lacks]
+            if missing:
+                await changes.fill(viewer, read.workspace, missing, self.pages, self.allowance)
         return orjson.dumps(answer)

@@ -7,7 +7,7 @@ import orjson
 
 from domain.changes import Change
 from domain.messages import CaughtUp, Message
-from domain.selection import Selection
+from domain.selection import Field, Missing, Selection
 from domain.tasks import instant_text
 
 State: TypeAlias = Mapping[str, Any]
@@ -16,40 +16,52 @@ State: TypeAlias = Mapping[str, Any]
 SUBJECTS: Final = ("task", "category", "tag", "member", "series")
 
 
-def render(selection: Selection, state: State) -> dict[str, Any]:
-    """Returns the selected fields by response key; what the state does not hold is null."""
+# What of a person's stream the feed shows.
+NOTIFICATIONS: Final = "notification."
+
+
+def render(
+    selection: Selection,
+    state: State,
+    missing: list[Missing] | None = None,
+    place: tuple[dict[str, Any], str] | None = None,
+) -> dict[str, Any]:
+    """Returns the selected fields by response key; what the state does not hold is null.
+
+    Args:
+        selection: what is wanted.
+        state: what is at hand.
+        missing: gets what of the state's objects would have to be read.
+        place: where the answer will stand in another one.
+    """
     answer: dict[str, Any] = {}
+    unknown: list[Field] = []
     for field in selection.fields:
-        if field.attribute == "__typename":
+        attribute = field.attribute
+        if attribute in state:
+            value = state[attribute]
+            if field.selection is not None and value is not None:
+                value = _below(field.selection, value, missing, (answer, field.key))
+            answer[field.key] = value
+        elif attribute == "__typename":
             answer[field.key] = selection.kind
-            continue
-        value = state.get(field.attribute)
-        if field.selection is not None and value is not None:
-            value = _below(field.selection, value)
-        answer[field.key] = value
+        else:
+            answer[field.key] = None
+            unknown.append(field)
+    if unknown and missing is not None:
+        missing.append(Missing(selection.kind, state["id"], tuple(unknown), answer, place))
     return answer
 
 
-def _below(selection: Selection, value: Any) -> Any:
+def _below(
+    selection: Selection,
+    value: Any,
+    missing: list[Missing] | None,
+    place: tuple[dict[str, Any], str],
+) -> Any:
     if isinstance(value, list):
-        return [render(selection, item) for item in value]
-    return render(selection, value)
-
-
-def holds(selection: Selection, state: State) -> bool:
-    """Tells whether the state has all that is selected; what is null has nothing below it."""
-    for field in selection.fields:
-        if field.attribute == "__typename":
-            continue
-        if field.attribute not in state:
-            return False
-        value = state[field.attribute]
-        if field.selection is None or value is None:
-            continue
-        items = value if isinstance(value, list) else (value,)
-        if not all(holds(field.selection, item) for item in items):
-            return False
-    return True
+        return [render(selection, item, missing) for item in value]
+    return render(selection, value, missing, place)
 
 
 def message_state(message: Message) -> State:
@@ -60,6 +72,11 @@ def message_state(message: Message) -> State:
         return {"seq": str(message.seq)}
     reason = message.reason.name
     return {"seq": str(message.seq), "reason": reason, "head": str(message.head)}
+
+
+def notification_of(change: Change) -> State:
+    """Returns the entry of the feed that a change of a person's stream shows."""
+    return {**orjson.loads(change.payload), "seq": str(change.seq)}
 
 
 def change_state(change: Change) -> State:

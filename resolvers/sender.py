@@ -1,15 +1,41 @@
-"""Writes to a plain ASGI `send` without a task, as long as nothing has to wait."""
+"""Plain ASGI without a task or a timer, as long as nothing has to wait."""
 
 import asyncio
 import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+T = TypeVar("T")
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
+Receive: TypeAlias = Callable[[], Coroutine[Any, Any, AsgiMessage]]
 Send: TypeAlias = Callable[[AsgiMessage], Coroutine[Any, Any, None]]
+
+
+def address(scope: Scope) -> str:
+    """Returns where the client is; "" where the server does not know, as on a Unix socket."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def by(deadline: float, work: Coroutine[Any, Any, T]) -> T:
+    """Returns what `work` returns; a timer is set only where it has to wait.
+
+    Args:
+        deadline: in the loop's time.
+        work: has not been awaited yet.
+
+    Raises:
+        TimeoutError: it did not end in time.
+    """
+    try:
+        awaited = work.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    async with asyncio.timeout_at(deadline):
+        return await _resumed(work, awaited)
 
 
 class Sender:
@@ -72,7 +98,7 @@ class Sender:
 
 
 @types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, None], awaited: object) -> Generator[object, Any, None]:
+def _resumed(coroutine: Coroutine[Any, Any, T], awaited: object) -> Generator[object, Any, T]:
     """Goes on with a coroutine that has been stepped to its first wait."""
     while True:
         thrown: BaseException | None = None
@@ -83,5 +109,6 @@ def _resumed(coroutine: Coroutine[Any, Any, None], awaited: object) -> Generator
             thrown = error
         try:
             awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
-        except StopIteration:
-            return
+        except StopIteration as done:
+            found: T = done.value
+            return found

@@ -143,7 +143,7 @@ class SeriesMutation:
         outcome = await info.context.use.series.skip(
             who, series, input.slot, _given(input.expected_version)
         )
-        return await done(info, "series", outcome, _one)
+        return await done(info, "series", outcome)
 
 
 async def _carried_out(
@@ -155,7 +155,7 @@ async def _carried_out(
     """Does what needs nothing but the series and the version that the caller has seen."""
     who = command(info, given.client_mutation_id)
     outcome = await carry_out(who, SeriesId(wanted_id(id, "id")), _given(given.expected_version))
-    return await done(info, "series", outcome, _one)
+    return await done(info, "series", outcome)
 
 
 def _one(series: UUID) -> OneSeries:

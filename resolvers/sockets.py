@@ -39,30 +39,44 @@ class Limits:
     # Tabs and programs of one person; each replica counts its own.
     sockets_a_user: int = 100
 
+    @property
+    def anonymous(self) -> int:
+        """A tenth is for those without a token, and one address has no more before it signs in."""
+        return max(1, self.sockets // 10)
+
 
 class Sockets:
-    """The open connections; also what the poll of revocations watches."""
+    """The open connections; also what the poll of revocations watches.
+
+    One that nobody has signed in on is counted by its address, since nobody answers for it.
+    """
 
     def __init__(self, hub: Hub, limits: Limits) -> None:
         self.hub = hub
         self._limits = limits
         self._open: dict[Connection, Viewer | None] = {}
         self._users: Counter[UserId] = Counter()
+        self._addresses: dict[Connection, str] = {}
+        self._unknown: Counter[str] = Counter()
+        self._anonymous: set[Connection] = set()
         self._stopping = False
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def refusal(self) -> tuple[int, str] | None:
-        """Returns why no connection may be opened now."""
+    def refusal(self, address: str) -> tuple[int, str] | None:
+        """Returns why that address may open no connection now."""
         if self._stopping:
             return RESTART
-        return FULL if len(self._open) >= self._limits.sockets else None
+        full = len(self._open) >= self._limits.sockets
+        return FULL if full or self._unknown[address] >= self._limits.anonymous else None
 
-    def enter(self, connection: Connection) -> None:
+    def enter(self, connection: Connection, address: str) -> None:
         """Counts a connection whose user is not known yet."""
         self._open[connection] = None
+        self._addresses[connection] = address
+        self._unknown[address] += 1
 
     def identify(self, connection: Connection, viewer: Viewer) -> tuple[int, str] | None:
         """Learns whose connection it is; returns why it must be closed."""
@@ -70,10 +84,20 @@ class Sockets:
             return TOO_MANY
         self._users[viewer.user] += 1
         self._open[connection] = viewer
+        self._known(connection)
+        return None
+
+    def stay_unknown(self, connection: Connection) -> tuple[int, str] | None:
+        """Learns that nobody signs in on a connection; returns why it must be closed."""
+        if len(self._anonymous) >= self._limits.anonymous:
+            return FULL
+        self._anonymous.add(connection)
         return None
 
     def leave(self, connection: Connection) -> None:
         """Forgets a connection."""
+        self._known(connection)
+        self._anonymous.discard(connection)
         viewer = self._open.pop(connection, None)
         if viewer is not None:
             self._users[viewer.user] -= 1
@@ -81,6 +105,13 @@ class Sockets:
                 del self._users[viewer.user]
         if not self._open:
             self._empty.set()
+
+    def _known(self, connection: Connection) -> None:
+        address = self._addresses.pop(connection, None)
+        if address is not None:
+            self._unknown[address] -= 1
+            if not self._unknown[address]:
+                del self._unknown[address]
 
     def memberships(self) -> Collection[tuple[UserId, WorkspaceId]]:
         """Returns who listens to which workspace."""

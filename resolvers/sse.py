@@ -9,17 +9,21 @@ import asyncio
 import orjson
 
 from domain.access import Viewer
+from domain.errors import OverLimit
 from resolvers.batches import Batch
 from resolvers.live import Subscription
-from resolvers.sender import Receive, Scope, Send, Sender
+from resolvers.origins import VARY
+from resolvers.sender import Receive, Scope, Send, Sender, address
 from resolvers.sockets import Sockets
-from resolvers.streams import Error, Opened, problem
+from resolvers.streams import Error, Opened, Stream, problem
 
 # Below the idle timeout of common proxies (30 to 60 s).
 HEARTBEAT_S = 15.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    VARY,
     # nginx would hold the events back.
     (b"x-accel-buffering", b"no"),
 ]
@@ -46,13 +50,19 @@ class ServerSentEvents:
         elif viewer is None:
             stream.end(problem("UNAUTHENTICATED", "Sign in to follow changes."))
         else:
-            stream.enter(viewer)
+            stream.enter(viewer, address(scope))
             if not stream.is_over:
                 after = _later(opened.after, _last_event_id(scope))
-                stream.subscription = self._sockets.hub.subscribe(
-                    opened, viewer, stream, after=after
-                )
+                self._follow(stream, opened, viewer, after)
         await stream.serve(receive)
+
+    def _follow(
+        self, outlet: "EventStream", stream: Stream, viewer: Viewer, after: int | None
+    ) -> None:
+        try:
+            outlet.subscription = self._sockets.hub.subscribe(stream, viewer, outlet, after=after)
+        except OverLimit as fault:
+            outlet.end(problem("LIMIT_EXCEEDED", str(fault)))
 
 
 class EventStream:
@@ -70,11 +80,11 @@ class EventStream:
         # The headers leave with the first bytes of the body.
         self._beat()
 
-    def enter(self, viewer: Viewer) -> None:
+    def enter(self, viewer: Viewer, address: str) -> None:
         """Counts the stream among the open sockets, or ends it where there are too many."""
-        refusal = self._sockets.refusal()
+        refusal = self._sockets.refusal(address)
         if refusal is None:
-            self._sockets.enter(self)
+            self._sockets.enter(self, address)
             refusal = self._sockets.identify(self, viewer)
         if refusal is not None:
             self.shut(*refusal)

@@ -21,11 +21,18 @@ class Stream(Protocol):
         ...
 
     @property
-    def workspace(self) -> WorkspaceId: ...
+    def workspace(self) -> WorkspaceId:
+        """Whose changes these are: a workspace's, or a user's, who is alone in it."""
+        ...
 
     @property
     def after(self) -> int | None:
         """The last seq the client has; None: from now."""
+        ...
+
+    @property
+    def cost(self) -> int:
+        """What one message may cost; see `resolvers.cost`."""
         ...
 
     @property
@@ -36,7 +43,10 @@ class Stream(Protocol):
     def render(self, message: Message) -> bytes | Awaitable[bytes]:
         """Returns the response's JSON text `{"data":{...}}`; at once where no query is needed.
 
-        OSError and Unavailable mean "ask again"; other exceptions end the stream.
+        Empty where the message is nothing to this stream's readers.
+
+        OSError and Unavailable mean "ask again"; other exceptions end the stream, OverLimit with
+        its own words.
         """
         ...
 

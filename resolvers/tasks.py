@@ -16,9 +16,11 @@ from domain.ids import CategoryId, TagId, TaskId, UserId, WorkspaceId
 from domain.paging import order_for, page
 from domain.ports import Command
 from domain.reading import OneTask, TaskPage
+from domain.reminders import Wanted
 from domain.services.mutations import Outcome
 from domain.services.occurrences import Scope
 from domain.services.task_patch import KEEP, DueDraft, Keep, Place, TaskPatch
+from resolvers.notifications import wanted_reminder
 from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
 from resolvers.series import recurrence_draft
 from schema import tasks as t
@@ -34,10 +36,6 @@ _known: dict[bytes, Where] = {}
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-def _one(task: UUID) -> OneTask:
-    return OneTask(id=TaskId(task))
 
 
 def _task(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneTask:
@@ -118,9 +116,10 @@ class TaskMutation:
         problems = Problems()
         new = problems.of(lambda: new_id(input.id, "input", "id"))
         draft = _draft(input, _References(problems))
+        reminders = _reminders(input, problems)
         who = command(info, input.client_mutation_id, problems)
-        outcome = await info.context.use.tasks.create(who, workspace, new, draft)
-        return await done(info, "task", outcome, _one)
+        outcome = await info.context.use.tasks.create(who, workspace, new, draft, reminders)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskUpdatePayload, "Changes what the input names, and nothing else.")
     async def task_update(
@@ -131,7 +130,7 @@ class TaskMutation:
         patch = _patch(input, _References(problems))
         who = command(info, input.client_mutation_id, problems)
         outcome = await _updated(info, who, task, patch, input)
-        return await done(info, "task", outcome, _one)
+        return await done(info, "task", outcome)
 
     @mutation(t.TaskCompletePayload, "Completes a task. Completing it again changes nothing.")
     async def task_complete(
@@ -224,7 +223,7 @@ async def _carried_out(
     """Does what needs nothing but the task and the version that the caller has seen."""
     who = command(info, given.client_mutation_id)
     outcome = await carry_out(who, TaskId(wanted_id(id, "id")), _version(given))
-    return await done(info, "task", outcome, _one)
+    return await done(info, "task", outcome)
 
 
 def _version(given: _Versioned | t.TaskUpdateInput) -> int | None:
@@ -256,6 +255,16 @@ class _References:
         after = self.one(TaskId, _or_keep(said.after_id), "position", "afterId")
         before = self.one(TaskId, _or_keep(said.before_id), "position", "beforeId")
         return Place(after=_neighbour(after), before=_neighbour(before))
+
+
+def _reminders(given: t.TaskCreateInput, problems: Problems) -> list[Wanted] | None:
+    """Returns the wanted reminders, None for the default set."""
+    if given.reminders is None or given.reminders is UNSET:
+        return None
+    read = [
+        problems.of(partial(wanted_reminder, one, "input", "reminders")) for one in given.reminders
+    ]
+    return [one for one in read if one is not None]
 
 
 def _draft(given: t.TaskCreateInput, ids: _References) -> TaskPatch:

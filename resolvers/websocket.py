@@ -7,28 +7,27 @@ messages and operations by their ids; what an operation says is known to `Subscr
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
-from urllib.parse import urlsplit
 
 import orjson
 
 from domain.access import Viewer
-from domain.errors import Unauthenticated
+from domain.errors import OverLimit, Unauthenticated
 from resolvers.batches import Batch
 from resolvers.live import Subscription
+from resolvers.origins import Origins
 from resolvers.pipes import Pipe, pipe
-from resolvers.sender import Receive, Scope, Send
+from resolvers.sender import Receive, Scope, Send, address
+from resolvers.socket_messages import Closing, member, operation_payload, parsed
 from resolvers.sockets import FORBIDDEN, Sockets
-from resolvers.streams import Authenticate, Error, Subscribe, problem
+from resolvers.streams import Authenticate, Error, Stream, Subscribe, problem
 
 log = logging.getLogger(__name__)
 
 SUBPROTOCOL = "graphql-transport-ws"
 # What RFC 6455 leaves for the reason of a close frame.
 REASON_MAX_BYTES = 123
-SENT_BY_CLIENTS = {"connection_init", "subscribe", "complete", "ping", "pong"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +36,17 @@ class SocketLimits:
 
     # A slow network's TLS and a busy browser's start; an idle socket costs us little.
     init_wait_s: float = 10.0
-    # A task's largest description (100,000 characters, 400 kB) fits, as it does in a POST. Give it
-    # to the server as well (`ws_max_size`), which then refuses sooner.
-    message_max_bytes: int = 524_288
+    # Without a token there are no streams: whoever wants to sign in does so.
+    anonymous_idle_s: float = 60.0
+    # A task's longest description fits, as it does in a POST, also where a client escapes each of
+    # its 100,000 characters in 12. Give it to the server too (`ws_max_size`), which refuses sooner.
+    message_max_bytes: int = 1_572_864
     # Clients use UUIDs, ULIDs or counters.
     id_max_chars: int = 128
     # Live fields of one page. One more gets an error; the others go on.
     operations_max: int = 100
+    # Queries and mutations at work, or whose answers the client has not taken; the others wait.
+    answers_max: int = 4
     # Beyond the rate a socket is not read from, so the client waits; a page that starts may burst.
     messages_a_second: float = 50.0
     messages_burst: int = 200
@@ -58,46 +61,32 @@ class WebSocketEndpoint:
         sockets: Sockets,
         authenticate: Authenticate,
         subscribe: Subscribe,
-        allowed_origins: Collection[str] = (),
+        origins: Origins,
         limits: SocketLimits | None = None,
     ) -> None:
         self.sockets = sockets
         self.authenticate = authenticate
         self.subscribe = subscribe
         self.limits = limits or SocketLimits()
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one socket until it is closed."""
         await receive()
-        if not self._is_allowed(scope):
+        # Browsers ask nobody before they open a socket; RFC 6455, section 10.2.
+        if not self._origins.admit(scope):
             await send({"type": "websocket.close"})
             return
         agreed = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if agreed else None})
         out = pipe(scope)
-        refusal = self.sockets.refusal()
+        refusal = self.sockets.refusal(address(scope))
         if not agreed:
             out.shut(4406, "Subprotocol not acceptable")
         elif refusal is not None:
             out.shut(*refusal)
         else:
-            await Socket(self, out).serve(receive)
-
-    def _is_allowed(self, scope: Scope) -> bool:
-        """Keeps other sites' pages out; programs send no Origin. RFC 6455, section 10.2."""
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is None:
-            return True
-        text = origin.decode("latin-1").lower()
-        return text in self._origins or _host(text) == headers.get(b"host", b"").decode(
-            "latin-1"
-        ).lower().removesuffix(":80").removesuffix(":443")
-
-
-class _Closing(Exception):
-    """The client broke a rule: `args` are the close code and the reason."""
+            await Socket(self, out, address(scope)).serve(receive)
 
 
 class Operation:
@@ -145,8 +134,9 @@ class Operation:
 class Socket:
     """The state of one connection."""
 
-    def __init__(self, endpoint: WebSocketEndpoint, out: Pipe) -> None:
+    def __init__(self, endpoint: WebSocketEndpoint, out: Pipe, address: str) -> None:
         self._endpoint = endpoint
+        self._address = address
         self._limits = endpoint.limits
         self._sockets = endpoint.sockets
         self._out = out
@@ -155,25 +145,32 @@ class Socket:
         self._is_acknowledged = False
         self._is_shut = False
         self._operations: dict[str, Operation] = {}
+        self._turns = asyncio.Semaphore(endpoint.limits.answers_max)
+        # Answers leave one by one, each when the client has taken the one before.
+        self._delivery = asyncio.Lock()
+        # Of messages whose operations are at work or wait for their turn.
+        self._held_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._credit = float(endpoint.limits.messages_burst)
         self._credited_at = self._loop.time()
-        self._init_timer = self._loop.call_later(
+        self._timer = self._loop.call_later(
             endpoint.limits.init_wait_s, self.shut, 4408, "Connection initialisation timeout"
         )
 
     async def serve(self, receive: Receive) -> None:
         """Handles the client's messages one after another until either side closes."""
-        self._sockets.enter(self)
+        self._sockets.enter(self, self._address)
         try:
             while not self._is_shut:
                 event = await receive()
                 if event["type"] == "websocket.disconnect" or self._is_shut:
                     return
-                await self._handle(_parsed(event, self._limits.message_max_bytes))
+                text = event.get("text")
+                message = parsed(text, self._limits.message_max_bytes)
+                await self._handle(message, len(text or ""))
                 await self._pace()
-        except _Closing as closing:
+        except Closing as closing:
             self.shut(*closing.args)
         finally:
             self._stop()
@@ -184,7 +181,8 @@ class Socket:
         """See `Connection.shut`."""
         if not self._is_shut:
             self._stop()
-            short = reason.encode()[:REASON_MAX_BYTES].decode(errors="ignore")
+            # A reason may quote what the client sent, lone surrogates too.
+            short = reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
             self._out.shut(code, short)
 
     def release(self, id: str, operation: Operation) -> bool:
@@ -192,19 +190,23 @@ class Socket:
         if self._operations.get(id) is not operation:
             return False
         del self._operations[id]
+        self._watch_idleness()
         return True
 
     def _stop(self) -> None:
         self._is_shut = True
-        self._init_timer.cancel()
+        self._timer.cancel()
         operations, self._operations = self._operations, {}
         for operation in operations.values():
             operation.stop()
 
     async def _pace(self) -> None:
-        # Each message may cause an answer: a client that does not read is not read from either.
+        # Each message may cause an answer: a client that does not read is not read from either, nor
+        # is one that has asked for much at once.
         if self._out.full:
             await self._out.drained()
+        while self._held_bytes > self._limits.message_max_bytes:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         now = self._loop.time()
         earned = (now - self._credited_at) * self._limits.messages_a_second
         self._credit = min(self._credit + earned, self._limits.messages_burst) - 1
@@ -212,70 +214,90 @@ class Socket:
         if self._credit < 0:
             await asyncio.sleep(-self._credit / self._limits.messages_a_second)
 
-    async def _handle(self, message: Mapping[str, object]) -> None:
+    async def _handle(self, message: Mapping[str, object], size: int) -> None:
         match message["type"]:
             case "connection_init":
-                await self._init(_object(message, "payload"))
+                await self._init(member(message, "payload"))
             case "ping":
-                payload = _object(message, "payload")
+                payload = member(message, "payload")
                 self._out.send(
                     b'{"type":"pong"}'
                     if payload is None
                     else b'{"type":"pong","payload":' + json.dumps(payload).encode() + b"}"
                 )
             case "pong":
-                _object(message, "payload")
+                member(message, "payload")
             case "subscribe":
-                self._subscribe(self._id(message), message)
+                self._subscribe(self._id(message), message, size)
             case _:
                 operation = self._operations.pop(self._id(message), None)
                 if operation is not None:
                     operation.stop()
+                    self._watch_idleness()
 
     async def _init(self, payload: Mapping[str, object] | None) -> None:
         if self._has_init:
-            raise _Closing(4429, "Too many initialisation requests")
+            raise Closing(4429, "Too many initialisation requests")
         self._has_init = True
-        self._init_timer.cancel()
+        self._timer.cancel()
         token = (payload or {}).get("token")
-        if token is not None:
-            if not isinstance(token, str):
-                raise _Closing(4400, "The payload's token is a string")
-            await self._sign_in(token)
+        if token is not None and not isinstance(token, str):
+            raise Closing(4400, "The payload's token is a string")
+        refusal = self._sockets.stay_unknown(self) if token is None else await self._sign_in(token)
+        if refusal is not None:
+            raise Closing(*refusal)
         self._is_acknowledged = True
+        self._watch_idleness()
         self._out.send(b'{"type":"connection_ack"}')
 
-    async def _sign_in(self, token: str) -> None:
+    async def _sign_in(self, token: str) -> tuple[int, str] | None:
         try:
             self._viewer = await self._endpoint.authenticate(token)
         except Unauthenticated as error:
-            raise _Closing(*FORBIDDEN) from error
-        refusal = self._sockets.identify(self, self._viewer)
-        if refusal is not None:
-            raise _Closing(*refusal)
+            raise Closing(*FORBIDDEN) from error
+        return self._sockets.identify(self, self._viewer)
+
+    def _watch_idleness(self) -> None:
+        """Closes a socket without a token that no operation has needed for a while."""
+        self._timer.cancel()
+        if self._viewer is None and not self._operations and not self._is_shut:
+            self._timer = self._loop.call_later(
+                self._limits.anonymous_idle_s, self.shut, 4408, "Idle without a token"
+            )
 
     def _id(self, message: Mapping[str, object]) -> str:
         given = message.get("id")
         if not isinstance(given, str) or not 0 < len(given) <= self._limits.id_max_chars:
             most = self._limits.id_max_chars
-            raise _Closing(4400, f"The id is a string of 1 to {most} characters")
+            raise Closing(4400, f"The id is a string of 1 to {most} characters")
         return given
 
-    def _subscribe(self, id: str, message: Mapping[str, object]) -> None:
-        payload = _operation(message)
+    def _subscribe(self, id: str, message: Mapping[str, object], size: int) -> None:
+        payload = operation_payload(message)
         if not self._is_acknowledged:
-            raise _Closing(4401, "Unauthorized")
+            raise Closing(4401, "Unauthorized")
         if id in self._operations:
-            raise _Closing(4409, f"Subscriber for {id} already exists")
+            raise Closing(4409, f"Subscriber for {id} already exists")
         operation = self._operations[id] = Operation(self, id, self._out)
+        self._timer.cancel()
         if len(self._operations) > self._limits.operations_max:
             most = self._limits.operations_max
             text = f"Complete another operation first: a socket holds {most}."
             operation.fail([problem("LIMIT_EXCEEDED", text)])
             return
-        task = operation.task = asyncio.create_task(self._open(operation, payload))
+        self._held_bytes += size
+        task = operation.task = asyncio.create_task(self._in_turn(operation, payload))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda task: self._release(task, size))
+
+    def _release(self, task: asyncio.Task[None], size: int) -> None:
+        self._tasks.discard(task)
+        self._held_bytes -= size
+
+    async def _in_turn(self, operation: Operation, payload: Mapping[str, object]) -> None:
+        """Opens the operation, and keeps its turn until the client has taken an answer."""
+        async with self._turns:
+            await self._open(operation, payload)
 
     async def _open(self, operation: Operation, payload: Mapping[str, object]) -> None:
         try:
@@ -288,58 +310,23 @@ class Socket:
         if isinstance(opened, list):
             operation.fail(opened)
         elif isinstance(opened, bytes):
-            if await self._out.drained():
-                operation.answer(opened)
+            async with self._delivery:
+                if await self._out.drained():
+                    operation.answer(opened)
+                    await self._out.drained()
         elif self._viewer is None:
             operation.fail([problem("UNAUTHENTICATED", "Sign in to follow changes.")])
         else:
+            self._follow(operation, opened, self._viewer)
+
+    def _follow(self, operation: Operation, stream: Stream, viewer: Viewer) -> None:
+        try:
             operation.subscription = self._sockets.hub.subscribe(
-                opened, self._viewer, operation, after=opened.after
+                stream, viewer, operation, after=stream.after
             )
+        except OverLimit as fault:
+            operation.fail([problem("LIMIT_EXCEEDED", str(fault))])
 
 
 def _message(id_json: bytes, type: bytes, payload: bytes) -> bytes:
     return b"".join((b'{"id":', id_json, b',"type":"', type, b'","payload":', payload, b"}"))
-
-
-def _parsed(event: Mapping[str, object], max_bytes: int) -> Mapping[str, object]:
-    text = event.get("text")
-    if not isinstance(text, str):
-        raise _Closing(4400, "Messages are text")
-    if len(text) > max_bytes:
-        raise _Closing(1009, "Message too big")
-    try:
-        message = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise _Closing(4400, "Messages are JSON") from error
-    kind = message.get("type") if isinstance(message, dict) else None
-    if not isinstance(kind, str) or kind not in SENT_BY_CLIENTS:
-        raise _Closing(4400, "Messages are objects whose type is one that clients send")
-    return cast(Mapping[str, object], message)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _object(holder: Mapping[str, object], name: str) -> Mapping[str, object] | None:
-    value = holder.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise _Closing(4400, f"`{name}` is an object")
-    return value
-
-
-def _operation(message: Mapping[str, object]) -> Mapping[str, object]:
-    """Returns the payload of `subscribe`, its known members in their known types."""
-    payload = _object(message, "payload")
-    if payload is None or not isinstance(payload.get("query"), str):
-        raise _Closing(4400, "The payload's `query` is a string")
-    if not isinstance(payload.get("operationName"), str | None):
-        raise _Closing(4400, "`operationName` is a string")
-    _object(payload, "variables")
-    _object(payload, "extensions")
-    return payload
-
-
-def _host(origin: str) -> str:
-    return urlsplit(origin).netloc.removesuffix(":80").removesuffix(":443")

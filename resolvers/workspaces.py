@@ -1,16 +1,23 @@
 """The viewer, workspaces and their members."""
 
-from dataclasses import replace
-from uuid import UUID
-
 import strawberry
 from strawberry import UNSET
 
 from domain import accounts
 from domain.errors import Problems
 from domain.ids import UserId, WorkspaceId
-from domain.reading import OneWorkspace, Present, TheViewer
-from resolvers.payloads import Payload, command, done, mutation, new_id, visible_id, wanted_id
+from domain.reading import OneWorkspace, TheViewer
+from resolvers.payloads import (
+    Payload,
+    carried_out,
+    command,
+    done,
+    mutation,
+    new_id,
+    visible_id,
+    wanted_id,
+)
+from resolvers.selection import selected
 from schema import workspaces as t
 from schema.context import RequestInfo
 from schema.planned import planned
@@ -23,10 +30,6 @@ def _viewer() -> TheViewer:
 
 def _workspace(id: strawberry.ID, at_least: Sequence | None = UNSET) -> OneWorkspace:
     return OneWorkspace(id=WorkspaceId(visible_id(id)), at_least=at_least or None)
-
-
-def _one(workspace: UUID) -> OneWorkspace:
-    return OneWorkspace(id=WorkspaceId(workspace))
 
 
 @strawberry.type
@@ -45,7 +48,7 @@ class WorkspaceMutation:
         new = problems.of(lambda: new_id(input.id, "input", "id"))
         who = command(info, input.client_mutation_id, problems)
         outcome = await info.context.use.workspaces.create(who, new, input.name)
-        return await done(info, "workspace", outcome, _one)
+        return await done(info, "workspace", outcome, WorkspaceId(outcome.subject))
 
     @mutation(t.MemberAddPayload, "Adds somebody who has an account, by their address.")
     async def member_add(
@@ -61,9 +64,7 @@ class WorkspaceMutation:
         outcome = await info.context.use.workspaces.add_member(
             who, workspace, email.key, input.role
         )
-        return await done(
-            info, "member", outcome, lambda member: Present(workspace=workspace, ids=(member,))
-        )
+        return await done(info, "member", outcome, workspace)
 
     @mutation(t.MemberRemovePayload, "Removes a member; their open streams end.")
     async def member_remove(
@@ -81,5 +82,12 @@ class WorkspaceMutation:
         workspace = WorkspaceId(place)
         who = command(info, input.client_mutation_id if input else None)
         outcome = await info.context.use.workspaces.remove_member(who, workspace, UserId(user))
-        # The change is the member's; the answer is the workspace, null for who has left it.
-        return await done(info, "workspace", replace(outcome, subject=workspace, state={}), _one)
+        answer = await done(info, "member", outcome)
+        for field in selected(info).fields:
+            if field.selection is not None and field.attribute == "workspace":
+                # The change is the member's; the answer is null for who has left the workspace.
+                with carried_out():
+                    answer[field.key] = await info.context.read(
+                        OneWorkspace(id=workspace), field.selection
+                    )
+        return answer

@@ -66,6 +66,11 @@ class SessionRefreshPayload:
     user_errors: list[UserError]
 
 
+@strawberry.type
+class EmailVerificationSendPayload:
+    user_errors: list[UserError]
+
+
 @strawberry.type(description="The access token is refused from now on; its open sockets close.")
 class SignOutPayload:
     user_errors: list[UserError]

@@ -7,6 +7,7 @@ from enum import Enum
 import strawberry
 
 from schema.labels import Category, Tag
+from schema.notifications import NotificationMessage
 from schema.scalars import DateTime, Sequence
 from schema.series import Series
 from schema.tasks import Task
@@ -21,7 +22,8 @@ class ChangeMessage:
 @strawberry.type(
     description="One row of the log. `kind` is dotted: task.created, task.completed, tag.updated,"
     " member.removed ... The subject's field holds the state after the change, with the display"
-    " fields of what it refers to; deeper selections show the present. `fields` names what changed."
+    " fields of what it refers to; deeper selections show the present of what it names, and leave"
+    " the rest as it was. `fields` names what changed."
     " A renamed tag is one change of the tag. A member's change has the Member's id as subjectId."
 )
 class Change(ChangeMessage):
@@ -41,7 +43,7 @@ class Change(ChangeMessage):
 
 
 @strawberry.type(description="All up to `seq` has been sent; what follows is live.")
-class CaughtUp(ChangeMessage):
+class CaughtUp(ChangeMessage, NotificationMessage):
     pass
 
 
@@ -52,7 +54,7 @@ class ResyncReason(Enum):
 
 
 @strawberry.type(description="`seq` is the last one sent to you.")
-class ResyncRequired(ChangeMessage):
+class ResyncRequired(ChangeMessage, NotificationMessage):
     reason: ResyncReason
     head: Sequence
 

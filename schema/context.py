@@ -1,20 +1,25 @@
 """What resolvers may reach: the typed `info.context`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from strawberry.types import Info
 
 from domain.access import Viewer
-from domain.ids import UserId
+from domain.changes import State
+from domain.ids import UserId, WorkspaceId
 from domain.reading import Row
-from domain.selection import Selection
+from domain.selection import Missing, Selection
 from domain.services.accounts import AccountService
 from domain.services.labels import LabelService
+from domain.services.notifications import NotificationService
 from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService
 
 
@@ -25,8 +30,12 @@ class UseCases:
     accounts: AccountService
     labels: LabelService
     occurrences: OccurrenceService
+    notifications: NotificationService
+    preferences: PreferenceService
+    reminders: ReminderService
     series: SeriesService
     tasks: TaskService
+    verification: VerificationService
     workspaces: WorkspaceService
 
 
@@ -58,10 +67,18 @@ class Context(Protocol):
         """The use cases."""
         ...
 
+    async def preferences(self) -> State:
+        """Returns how the viewer is told of things."""
+        ...
+
     async def read(
         self, read: Row, selection: Selection, *, user: UserId | None = None
     ) -> Mapping[str, object] | None:
         """Returns the present of what is read, as the viewer (or `user`) may see it."""
+        ...
+
+    async def fill(self, workspace: WorkspaceId, missing: Sequence[Missing]) -> None:
+        """Puts the present of things of a workspace where answers made from states lack it."""
         ...
 
 

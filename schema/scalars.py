@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from domain import durations
 from domain.tasks import instant_text
 
 Sequence = NewType("Sequence", int)
@@ -20,6 +21,7 @@ DateTime = NewType("DateTime", datetime)
 Date = NewType("Date", date)
 LocalTime = NewType("LocalTime", time)
 TimeZone = NewType("TimeZone", ZoneInfo)
+Duration = durations.Duration
 Colour = NewType("Colour", str)
 
 SEQUENCE_MAX = 2**63 - 1
@@ -79,6 +81,13 @@ def _zone(value: object) -> TimeZone:
     raise ValueError("Write an IANA time zone name, such as Europe/Paris.")
 
 
+def _duration(value: object) -> Duration:
+    found = durations.parse(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("Write a duration as ISO 8601, such as PT30M or P1D.")
+    return found
+
+
 def _colour(value: object) -> Colour:
     if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return Colour(value.lower())
@@ -112,5 +121,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     Date: _scalar("Date", _date, "A calendar date, YYYY-MM-DD."),
     LocalTime: _scalar("LocalTime", _local_time, "Wall-clock time of day, HH:MM[:SS]."),
     TimeZone: _scalar("TimeZone", _zone, "IANA name, such as Europe/Paris."),
+    Duration: _scalar(
+        "Duration", _duration, "ISO 8601, such as PT30M or P1D.", durations.duration_text
+    ),
     Colour: _scalar("Colour", _colour, "#rrggbb"),
 }

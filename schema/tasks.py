@@ -10,6 +10,7 @@ from strawberry import UNSET, Maybe
 from domain.tasks import Priority, Status
 from schema.errors import UserError
 from schema.labels import Category, Tag
+from schema.notifications import Reminder, ReminderInput
 from schema.paging import PageInfo, nested
 from schema.planned import planned
 from schema.scalars import Date, DateTime, LocalTime, Sequence, TimeZone
@@ -67,6 +68,7 @@ class Task:
     updated_at: DateTime
     completed_at: DateTime | None
     deleted_at: DateTime | None
+    reminders: list[Reminder] = strawberry.field(description="The viewer's own.")
     series: Series | None = strawberry.field(description="What it recurs by.")
     occurrence: Occurrence | None = strawberry.field(description="Which one of the series it is.")
 
@@ -141,6 +143,9 @@ class TaskCreateInput:
     assignee_id: strawberry.ID | None = UNSET
     parent_id: strawberry.ID | None = UNSET
     position: PositionInput | None = UNSET
+    reminders: list[ReminderInput] | None = strawberry.field(
+        default=UNSET, description="Absent: the viewer's default set."
+    )
     recurrence: RecurrenceInput | None = strawberry.field(
         default=UNSET,
         description="The task becomes the first occurrence of a series, and is due at the first"

@@ -61,6 +61,10 @@ class Viewer:
     email: str
     time_zone: TimeZone
     workspaces: list[Workspace] = strawberry.field(description="By the time they were joined.")
+    unread_notification_count: int
+    is_email_verified: bool = strawberry.field(
+        description="Whether the viewer has shown to read what is sent to `email`."
+    )
 
 
 @strawberry.input

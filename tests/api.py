@@ -129,3 +129,12 @@ class Socket:
             assert message["id"] == id
             assert "errors" not in message["payload"], message
             yield message["payload"]["data"]["changes"]
+
+
+@dataclass
+class Served:
+    """A composed API in this process, and somebody who is signed up."""
+
+    url: str
+    http: httpx.AsyncClient
+    ada: Person

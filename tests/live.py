@@ -15,6 +15,7 @@ import uvicorn
 from domain.access import Viewer
 from domain.changes import Change
 from domain.errors import Unavailable
+from domain.events import VERSION
 from domain.ids import ChangeId, SessionId, UserId, WorkspaceId
 from domain.messages import CaughtUp, EventSource, Message, ResyncRequired, Sink
 from domain.ports import Head
@@ -55,6 +56,7 @@ def change(stream: UUID, seq: int, **given: Any) -> Change:
         "fields": ("title",),
         "key": None,
         "payload": "{}",
+        "version": VERSION,
     }
     return Change(**{**made, **given})
 
@@ -67,6 +69,7 @@ class TextStream:
     after: int | None = None
     group: str = "everybody"
     key: str = "changes"
+    cost: int = 1
     waits: bool = False
     rendered: list[Message] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -201,6 +204,7 @@ class MemoryLog:
                 fields=(),
                 key=None,
                 payload=payload,
+                version=VERSION,
             )
         )
         return seq

@@ -41,6 +41,8 @@ class Facts:
     series: Sequence[Row] = ()
     slots: Sequence[Row] = ()
     changes: list[Change] = field(default_factory=list)
+    reminders: Sequence[Row] = ()
+    notifications: Sequence[Row] = ()
     # What only the database knows: relevance by the text of a search, for the tasks it finds.
     searches: Mapping[str, Mapping[UUID, float]] = field(default_factory=dict)
 
@@ -91,6 +93,63 @@ class _Resolvers:
     def _visible(self, text: str) -> UUID | None:
         found = parse_uuid(text)
         return None if found is None or self.facts.role(found) is None else found
+
+    def Query_notifications(self, _source: Any, _info: Any, **given: Any) -> Any:  # noqa: N802
+        first, after = given["first"], given.get("after")
+        if first < 0:
+            raise invalid("negative")
+        if first > 200:
+            raise OverLimit("too many")
+        self._require_viewer()
+        mine = [n for n in self.facts.notifications if n["user"] == self.facts.viewer]
+        if after is None:
+            kept = [n for n in mine if n["archivedAt"] is None]
+            page, more = kept[max(0, len(kept) - first) :] if first else [], False
+        else:
+            later = [n for n in mine if int(n["seq"]) > after]
+            page, more = later[:first], len(later) > first
+        head = str(max((int(n["seq"]) for n in mine), default=0))
+        return {"nodes": page, "hasNextPage": more, "head": head}
+
+    def Query_notificationPreferences(self, _source: Any, _info: Any) -> Any:  # noqa: N802
+        self._require_viewer()
+        me = next(a for a in self.facts.accounts if a["id"] == self.facts.viewer)
+        on = {("ASSIGNMENT", "IN_APP"), ("ASSIGNMENT", "EMAIL"), ("OVERDUE", "IN_APP")}
+        return {
+            "timeZone": me["timeZone"],
+            "choices": [
+                {
+                    "category": category,
+                    "channel": channel,
+                    "isOn": category == "REMINDER" or (category, channel) in on,
+                }
+                for category in ("REMINDER", "ASSIGNMENT", "OVERDUE", "DIGEST")
+                for channel in ("IN_APP", "EMAIL", "PUSH")
+            ],
+            "quietHours": [],
+            "quietPolicy": "DELAY",
+            "latePolicy": "COLLAPSE",
+            "lateKeep": "PT24H",
+            "digestAt": "07:00",
+            "defaults": [],
+            "pushKey": None,
+            "pushSubscriptions": [],
+        }
+
+    def Viewer_isEmailVerified(self, _source: Row, _info: Any) -> Any:  # noqa: N802
+        return False
+
+    def Viewer_unreadNotificationCount(self, source: Row, _info: Any) -> Any:  # noqa: N802
+        mine = (n for n in self.facts.notifications if n["user"] == source["id"])
+        return sum(n["readAt"] is None for n in mine)
+
+    def Task_reminders(self, source: Row, _info: Any) -> Any:  # noqa: N802
+        mine = (
+            one
+            for one in self.facts.reminders
+            if one["task"] == source["id"] and one["user"] == self.facts.viewer
+        )
+        return sorted(mine, key=lambda one: (one["at"] is None, one["at"], one["id"]))
 
     # --- roots -----------------------------------------------------------------------------------
 

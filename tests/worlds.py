@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,14 +13,22 @@ from domain.ids import MemberId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind
 from domain.ports import Command
 from domain.services.labels import LabelPatch, LabelService
+from domain.services.notifications import NotificationService
 from domain.services.occurrences import OccurrenceService
+from domain.services.preferences import PreferenceService
+from domain.services.reminders import ReminderService
 from domain.services.series import SeriesService
 from domain.services.task_patch import TaskPatch
 from domain.services.tasks import TaskService
+from domain.services.verification import VerificationService
 from domain.services.workspaces import WorkspaceService, founded
 from domain.workspaces import User, Workspace
 from infra.postgres.lanes import Lanes
 from infra.postgres.store import PostgresStore
+from schema.context import UseCases
+
+if TYPE_CHECKING:
+    from domain.services.accounts import AccountService
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -38,6 +46,7 @@ class World:
     store: PostgresStore
     tasks: TaskService
     occurrences: OccurrenceService
+    reminders: ReminderService
     series: SeriesService
     labels: LabelService
     workspaces: WorkspaceService
@@ -46,6 +55,22 @@ class World:
 
     def command(self, key: str | None = None, *, actor: UserId | None = None) -> Command:
         return Command(actor=actor or self.ada, field="test", key=key, arguments=b"same")
+
+    @property
+    def use_cases(self) -> UseCases:
+        """What resolvers call; nobody signs in here."""
+        return UseCases(
+            accounts=cast("AccountService", None),
+            labels=self.labels,
+            occurrences=self.occurrences,
+            notifications=cast("NotificationService", None),
+            preferences=cast("PreferenceService", None),
+            reminders=self.reminders,
+            series=self.series,
+            tasks=self.tasks,
+            verification=cast("VerificationService", None),
+            workspaces=self.workspaces,
+        )
 
     async def task(self, title: str = "Buy milk", **patch: Any) -> TaskId:
         made = await self.tasks.create(

@@ -119,6 +119,8 @@ class Consumer:
         return following
 
     async def _apply(self, change: Change, turn: Turn, version: int = VERSION) -> None:
+        # The log's own word, where the change came from there.
+        version = max(version, change.version)
         if version > VERSION:
             raise Unreadable(f"A newer release wrote it, in version {version}.")
         if change.kind not in KINDS:

@@ -3,22 +3,23 @@
 1. Find streams with changes after the topic's position, among the shards that are ours.
 2. Read the next changes of some of them, publish them in one call, and see what was refused.
 3. Move each stream's position over its leading run of accepted changes; a refused change holds
-   back its own stream and no other.
-4. After a failure wait, and go on carefully: one small call at a time, until calls succeed again.
+   back its own stream for a while, longer each time, and no other.
+4. After a failure of a whole call wait, and go on carefully: one small call at a time, until calls
+   succeed again.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from domain.errors import Unavailable
-from domain.outbox import Backlog, Entry, Lag, Pending, Publisher, PublishFailed, Topic
+from domain.outbox import Backlog, Entry, Lag, Pending, Publisher, PublishFailed, Topic, shard_of
 from domain.ports import Clock
 from workers.shards import Shards
 
@@ -37,12 +38,22 @@ LOOKING_SHARE = 0.1
 RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 5.0
 LAG_EVERY_S = 5.0
+# A stream that was held, is due again, and did not come for so long: another relay has it now.
+FORGET_S = 60.0
 
 _meter = metrics.get_meter("carillon.relay")
 _published = _meter.create_counter(
     "carillon.relay.published", description="Changes that the broker accepted"
 )
 _failures = _meter.create_counter("carillon.relay.failures", description="Calls or changes refused")
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A stream with a refused change: left alone until then, the next time for longer."""
+
+    until: float
+    wait: float
 
 
 class Relay:
@@ -66,6 +77,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._batch = BATCH_MAX
         self._wait = RETRY_FIRST_S
+        self._holds: dict[UUID, _Hold] = {}
         self._lag = Lag(changes=0, oldest_at=None)
         _relays[topic] = self
 
@@ -83,15 +95,14 @@ class Relay:
         """Publishes what is pending now; returns how many changes left.
 
         Raises:
-            PublishFailed: a call was refused or not answered; what left before it is kept.
+            PublishFailed: a whole call was refused or not answered; what left before it is kept.
             Unavailable: the database did not answer.
         """
         shards = self._shards.held
         if not shards:
             return 0
-        pending = await self._backlog.pending(
-            self.consumer, self.topic.streams, shards, STREAMS_MAX
-        )
+        found = await self._backlog.pending(self.consumer, self.topic.streams, shards, STREAMS_MAX)
+        pending = self._open(found)
         if not pending:
             return 0
         runs = CALLS_MAX if self._batch == BATCH_MAX else 1
@@ -104,25 +115,67 @@ class Relay:
         return sum(result for result in results if isinstance(result, int))
 
     async def _drain(self, pending: Sequence[Pending]) -> int:
-        """Publishes these streams up to their heads."""
+        """Publishes these streams up to their heads, as long as they are ours and not held."""
         moved = 0
         left = list(pending)
         while left:
             entries = await self._backlog.entries(left, self._batch)
             if not entries:
                 break
-            refused = await self._publisher.publish(self.topic, entries)
+            refused = await self._call(entries)
             positions = accepted(entries, refused)
             if positions:
                 await self._backlog.move(self.consumer, positions)
+            self._settle(positions, refused)
             count = len(entries) - len(refused)
             moved += count
             _published.add(count, {"topic": self.topic})
-            if refused:
-                raise PublishFailed("refused", f"{len(refused)} of {len(entries)} changes")
             self._batch = min(BATCH_MAX, self._batch * 10)
-            left = advanced(left, positions)
+            # Asked before each call: a newcomer may have got some of our shards meanwhile.
+            held = self._shards.held
+            left = [
+                one for one in self._open(advanced(left, positions)) if shard_of(one.stream) in held
+            ]
         return moved
+
+    async def _call(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Publishes; returns what was refused."""
+        try:
+            return await self._publisher.publish(self.topic, entries)
+        except PublishFailed:
+            # Alone in its call, a refused change looks like a broker that is away. So its stream
+            # is held too: the next call has another, and tells the two apart.
+            if len({entry.change.stream for entry in entries}) == 1:
+                self._hold(entries[0].change.stream)
+            raise
+
+    def _settle(self, positions: Mapping[UUID, int], refused: Sequence[Entry]) -> None:
+        """Holds the streams of refused changes, and lets go those that went on."""
+        bad = {entry.change.stream for entry in refused}
+        for stream in positions.keys() - bad:
+            self._holds.pop(stream, None)
+        for stream in bad:
+            self._hold(stream)
+        if refused:
+            _failures.add(len(refused), {"topic": self.topic, "kind": "refused"})
+            first = refused[0].change
+            facts = {"stream": str(first.stream), "seq": first.seq, "refused": len(refused)}
+            log.warning("relay.refused", extra={"topic": self.topic, **facts})
+
+    def _hold(self, stream: UUID) -> None:
+        held = self._holds.get(stream)
+        wait = RETRY_FIRST_S if held is None else min(RETRY_LAST_S, 2 * held.wait)
+        self._holds[stream] = _Hold(asyncio.get_running_loop().time() + wait, wait)
+
+    def _open(self, pending: Sequence[Pending]) -> list[Pending]:
+        """Returns those of them that are not held now."""
+        now = asyncio.get_running_loop().time()
+        self._holds = {s: one for s, one in self._holds.items() if one.until + FORGET_S > now}
+        return [
+            one
+            for one in pending
+            if (held := self._holds.get(one.stream)) is None or held.until <= now
+        ]
 
     async def _publish(self) -> None:
         loop = asyncio.get_running_loop()
@@ -158,15 +211,28 @@ class Relay:
 
     async def _measure(self) -> None:
         while True:
-            # An outage is told by `_publish`; the figure stays what it was.
-            with suppress(OSError, Unavailable):
-                self._lag = await self._backlog.lag(self.consumer, self.topic.streams)
+            try:
+                await self.measure()
+            except Exception as error:
+                # An outage is told by `_publish`.
+                if not isinstance(error, OSError | Unavailable):
+                    log.warning("relay.not_measured", exc_info=error, extra={"topic": self.topic})
             await asyncio.sleep(LAG_EVERY_S)
+
+    async def measure(self) -> None:
+        """Looks how far the topic is behind, over the shards that are ours."""
+        shards = self._shards.held
+        self._lag = await self._backlog.lag(self.consumer, self.topic.streams, shards)
 
     @property
     def lag(self) -> Lag:
-        """How far the topic was behind at the last look."""
+        """How far the topic was behind at the last look, over the shards that were ours."""
         return self._lag
+
+    @property
+    def held(self) -> int:
+        """How many streams wait, because the broker refused a change of theirs."""
+        return len(self._holds)
 
     @property
     def oldest_s(self) -> float:
@@ -187,8 +253,17 @@ def _oldest(_options: CallbackOptions) -> Sequence[Observation]:
     return [Observation(one.oldest_s, {"topic": topic}) for topic, one in _relays.items()]
 
 
+def _held(_options: CallbackOptions) -> Sequence[Observation]:
+    return [Observation(one.held, {"topic": topic}) for topic, one in _relays.items()]
+
+
+# Each process tells of its own shards: over processes, add up what is pending and held, and take
+# the greatest age.
 _meter.create_observable_gauge(
     "carillon.relay.pending", [_pending], description="Changes not published yet"
+)
+_meter.create_observable_gauge(
+    "carillon.relay.held", [_held], description="Streams that wait since a change was refused"
 )
 _meter.create_observable_gauge(
     "carillon.relay.oldest", [_oldest], unit="s", description="Age of the oldest of them"

@@ -46,8 +46,9 @@ class Shards:
             while True:
                 try:
                     await self.step()
-                except (OSError, Unavailable) as error:
-                    log.warning("shards.not_renewed", exc_info=error)
+                except Exception as error:  # noqa: BLE001 - the loop goes on, and tells
+                    # A server that became a standby, say, refuses to write until it is none.
+                    self._warn("shards.not_renewed", error)
                 await asyncio.sleep(RENEW_S)
         finally:
             await self.release()
@@ -59,9 +60,11 @@ class Shards:
         processes = len(await self._leases.held(self._others))
         share = math.ceil(SHARDS / max(processes, 1))
         surplus = sorted(self._held)[share:]
-        if surplus:
-            await self._leases.release(surplus, self._owner)
         kept = self._held.difference(surplus)
+        if surplus:
+            # No longer ours from here on, whatever becomes of the next statements.
+            self._held = kept
+            await self._leases.release(surplus, self._owner)
         taken = await self._leases.held(self._prefix)
         free = [name for name in self._names if name not in taken]
         wanted = [*kept, *free[: max(0, share - len(kept))]]
@@ -73,5 +76,9 @@ class Shards:
         names, self._held = [*self._held, self._presence], frozenset()
         try:
             await self._leases.release(names, self._owner)
-        except (OSError, Unavailable) as error:
-            log.warning("shards.not_released", exc_info=error)
+        except Exception as error:  # noqa: BLE001 - they run out by themselves
+            self._warn("shards.not_released", error)
+
+    def _warn(self, event: str, error: Exception) -> None:
+        known = isinstance(error, OSError | Unavailable)
+        log.warning(event, exc_info=None if known else error, extra={"said": str(error)})

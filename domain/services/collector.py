@@ -8,8 +8,10 @@ from domain import positions, tasks
 from domain import series as rules
 from domain.changes import Fact
 from domain.ids import SeriesId, TaskId, WorkspaceId
+from domain.personal import NOTHING, LedgerWrites
 from domain.ports import Claim, Seen, Writes
 from domain.series import LedgerSlot, Series
+from domain.services import ringing
 from domain.services.showing import display
 from domain.tasks import Task
 
@@ -31,16 +33,18 @@ class Collector:
     claims: list[Claim] = field(default_factory=list)
     versions: dict[TaskId, int] = field(default_factory=dict)
     revs: dict[SeriesId, int] = field(default_factory=dict)
+    ledger: LedgerWrites = NOTHING
     _low: str | None = None
 
     def __post_init__(self) -> None:
         self._low = self.seen.low
 
-    def create(self, task: Task) -> None:
+    def create(self, task: Task) -> Task:
         """Adds a new task, at the end of all others."""
         placed = self.placed(task)
         self.tasks_new.append(placed)
         self.facts.append(tasks.created(placed, display(placed, self.seen)))
+        return placed
 
     def placed(self, task: Task) -> Task:
         """Returns the task at the end of all others."""
@@ -58,6 +62,7 @@ class Collector:
         self.tasks.append(grown)
         self.facts.append(fact)
         self.versions[old.id] = old.version
+        self.ledger |= ringing.followed(self.seen, ((old, grown),), self.at)
         return fact
 
     def turn(self, old: Series, new: Series) -> None:
@@ -94,4 +99,5 @@ class Collector:
             series=tuple(self.series),
             slots_new=tuple(self.slots_new),
             slots=tuple(self.slots),
+            ledger=self.ledger,
         )

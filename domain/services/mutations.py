@@ -60,7 +60,7 @@ class Mutations:
             return _again(command, needs, seen.recorded)
         decision = decide(seen, self._clock.now())
         writes = decision.writes
-        if not writes.facts and command.key is None:
+        if writes.is_idle and command.key is None:
             return Outcome(subject=writes.subject, state=decision.state, seq=seen.head)
         async with self._turns.of(writes.workspace):
             return await self._flush(command, needs, decide, decision)
@@ -79,7 +79,7 @@ class Mutations:
     ) -> Outcome:
         for _ in range(ATTEMPTS):
             writes = decision.writes
-            if not writes.facts:
+            if writes.is_idle:
                 writes = replace(writes, unchanged=decision.state)
             try:
                 seq = await self._store.flush(command, writes)

@@ -72,10 +72,12 @@ class OccurrenceService:
             Refused: as `TaskService.update`; CONFLICT, the series has ended.
         """
         below = not isinstance(patch.parent, Keep) and patch.parent is not None
+        needs = needs_of(patch)
         needs = replace(
-            needs_of(patch),
+            needs,
             task=id,
             height=below,
+            wishes=needs.users,
             its_series=True,
             occurrences=True,
             untouched=True,

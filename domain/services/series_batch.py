@@ -14,6 +14,7 @@ from domain.recurrence.policies import Anchor, Open
 from domain.recurrence.series import CATCH_UP_MAX
 from domain.recurrence.slots import Slot, occurrence_id
 from domain.series import NO_ORIGIN, LedgerSlot, Series, SlotState, Template
+from domain.services import ringing
 from domain.services.collector import Collector
 from domain.spawning import Step, fresh, height, occurrence, passed_over, step
 from domain.tasks import DEPTH_MAX, TAG_BYTES, Status, Task
@@ -153,8 +154,11 @@ class Batch:
             occurrence(one.series, slot, self._id(one.series, slot), self._at),
             parent_id=_parent(one, height(one.series.current, copies)),
         )
-        self._create(made)
+        placed = self._create(made)
         if one.current is not None:
+            self._all.ledger |= ringing.carried(
+                self._seen, one.current.id, placed, self._at, self._new_id
+            )
             for copy in fresh(made, one.current, copies, self._new_id):
                 self._create(copy)
         self._keep(one, slot, SlotState.SPAWNED, made.id)
@@ -165,10 +169,10 @@ class Batch:
             self._bytes += _weight(old)
             self._all.change("task.restored", old, replace(self._all.placed(new), deleted_at=None))
 
-    def _create(self, task: Task) -> None:
+    def _create(self, task: Task) -> Task:
         known = self._known(task)
         self._bytes += _weight(known)
-        self._all.create(known)
+        return self._all.create(known)
 
     def _id(self, series: Series, slot: Slot) -> TaskId:
         if not self._own_ids:

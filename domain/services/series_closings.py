@@ -12,6 +12,7 @@ from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.ports import Clock, Needs, Seen, SeenSeries, Store, Writes
 from domain.recurrence.policies import Anchor, Open
 from domain.series import LedgerSlot, Series, SlotState
+from domain.services import ringing
 from domain.services.series_turns import OWN
 from domain.services.showing import display
 from domain.tasks import Task
@@ -101,6 +102,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         new = replace(old, deleted_at=now, updated_at=now)
         changes.append(tasks.changed("task.deleted", old, shown, new, shown))
     found = [change for change in changes if change is not None]
+    ledger = ringing.followed(seen, zip(gone, (task for task, _ in found), strict=True), now)
     back = replace(
         one.series,
         current=followed.task,
@@ -120,6 +122,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
         _writes(one, back, now),
         facts=tuple(fact for _, fact in found),
         tasks=tuple(task for task, _ in found),
+        ledger=ledger,
         seen={task.id: task.version for task in (*gone, before)},
         labels_rev=seen.labels_rev,
         roles_rev=seen.roles_rev,

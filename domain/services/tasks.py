@@ -1,6 +1,6 @@
 """What people do with tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -8,8 +8,10 @@ from uuid import UUID
 from domain import positions, tasks
 from domain.changes import Fact
 from domain.errors import Problems, conflict, not_found, over_limit
-from domain.ids import SeriesId, TaskId, WorkspaceId
+from domain.ids import SeriesId, TaskId, UserId, WorkspaceId
 from domain.ports import Claim, Command, Needs, Seen, Writes
+from domain.reminders import Wanted, require_all_sound
+from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.services.recurring import Begun, begun
 from domain.services.showing import display as _display
@@ -34,9 +36,21 @@ class TaskService:
         self._new_id = new_id
 
     async def create(
-        self, command: Command, workspace: WorkspaceId, id: UUID | None, patch: TaskPatch
+        self,
+        command: Command,
+        workspace: WorkspaceId,
+        id: UUID | None,
+        patch: TaskPatch,
+        reminders: Sequence[Wanted] | None = None,
     ) -> Outcome:
-        """Creates a task at its place, or at the end.
+        """Creates a task at its place, or at the end, and has it ring for the actor.
+
+        Args:
+            command: who asks.
+            workspace: where.
+            id: the client's own.
+            patch: all that is said about it.
+            reminders: None for the actor's default set.
 
         Raises:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT (the id is taken), LIMIT_EXCEEDED.
@@ -45,16 +59,20 @@ class TaskService:
         place = patch.place if isinstance(patch.place, Place) else Place()
         title = None if isinstance(patch.title, Keep) else patch.title
         draft = replace(patch, title=title, place=place)
-        needs = replace(needs_of(draft), workspace=workspace)
+        needs = replace(needs_of(draft), workspace=workspace, wishes=_people(command, draft))
 
         def decide(seen: Seen, at: datetime) -> Decision:
             require_editor(seen, "workspaceId", "There is no such workspace.")
+            require_all_sound(reminders or (), at)
             blank = tasks.blank(new, workspace, at)
             first = self._first(blank, draft, seen, at)
             task = first.task
             fact = tasks.created(task, _display(task, seen))
+            ledger = ringing.assigned(seen, task, at)
+            ledger |= ringing.wanted(seen, task, reminders, at, self._new_id)
             writes = replace(
                 _writes(seen, task, at, (*first.facts, fact)),
+                ledger=ledger,
                 series_new=first.series,
                 slots_new=first.slots,
                 tasks_new=(task,),
@@ -88,7 +106,8 @@ class TaskService:
             Refused: INVALID, NOT_FOUND, FORBIDDEN, CONFLICT, STALE_VERSION, LIMIT_EXCEEDED.
         """
         below = not isinstance(patch.parent, Keep) and patch.parent is not None
-        needs = replace(needs_of(patch), task=id, height=below)
+        needs = needs_of(patch)
+        needs = replace(needs, task=id, height=below, wishes=needs.users)
 
         def decide(seen: Seen, at: datetime) -> Decision:
             task = editable(seen, expected)
@@ -159,6 +178,12 @@ class TaskService:
         return await self._mutations.run(command, needs, decide)
 
 
+def _people(command: Command, draft: TaskPatch) -> tuple[UserId, ...]:
+    """Returns whose wishes matter for a new task."""
+    own = () if command.actor is None else (command.actor,)
+    return (*own, *needs_of(draft).users)
+
+
 def require_editor(seen: Seen, field: str, message: str) -> None:
     """Raises Refused unless the actor sees the workspace, and may change its tasks."""
     if seen.workspace is None:
@@ -199,7 +224,12 @@ def _changed(seen: Seen, kind: str, old: Task, new: Task, at: datetime) -> Decis
     if found is None:
         return _unchanged(seen, old, at)
     grown, fact = found
-    writes = replace(_writes(seen, old, at, (fact,)), tasks=(grown,), seen={old.id: old.version})
+    writes = replace(
+        _writes(seen, old, at, (fact,)),
+        tasks=(grown,),
+        seen={old.id: old.version},
+        ledger=ringing.followed(seen, ((old, grown),), at),
+    )
     return Decision(writes=writes, state=fact.state)
 
 
@@ -238,6 +268,7 @@ def _moved(
         _writes(seen, task, at, facts),
         tasks=tuple(grown for grown, _ in changes),
         seen={old.id: old.version for old, _ in pairs},
+        ledger=ringing.followed(seen, pairs, at),
         claims=tuple(_claim(old, new) for old, new in pairs if new.deleted_at is None),
         tree_rev=seen.tree_rev,
         tree_moved=True,

@@ -9,6 +9,7 @@ from domain import text, workspaces
 from domain.errors import conflict, not_found, over_limit
 from domain.ids import MemberId, UserId, WorkspaceId
 from domain.ports import Command, Needs, Seen, Writes
+from domain.services import ringing
 from domain.services.mutations import Decision, Mutations, Outcome
 from domain.workspaces import Member, Role, User, Workspace, require
 
@@ -135,11 +136,14 @@ class WorkspaceService:
                 facts=(fact,),
                 members_gone=(member,),
                 roles_moved=True,
+                ledger=ringing.left(seen),
             )
             return Decision(writes=writes, state=fact.state)
 
         leaving = user == command.actor
-        needs = Needs(workspace=workspace, users=(user,), owners=True, leaving=leaving)
+        needs = Needs(
+            workspace=workspace, users=(user,), owners=True, leaving=leaving, leaving_of=user
+        )
         return await self._mutations.run(command, needs, decide)
 
 

@@ -27,11 +27,17 @@ class DaprInvoker:
             raise Unavailable(f"{app} did not answer: {error}") from error
         if not answer.is_success:
             raise Unavailable(f"{app} cannot be asked now ({answer.status}).")
-        found = orjson.loads(answer.body)
-        if problems := found.get("problems"):
-            raise Refused(*(_problem(one) for one in problems))
-        return found["result"]
+        try:
+            found = orjson.loads(answer.body)
+            problems = [_problem(one) for one in found.get("problems", ())]
+            result = None if problems else found["result"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # Another release's, with a code that this one does not know, or no answer of ours.
+            raise Unavailable(f"{app} answered what cannot be read here.") from error
+        if problems:
+            raise Refused(*problems)
+        return result
 
 
 def _problem(found: Any) -> Problem:
-    return Problem(Code(found["code"]), found["message"], tuple(found["field"]))
+    return Problem(Code(found["code"]), str(found["message"]), tuple(map(str, found["field"])))

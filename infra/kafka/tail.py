@@ -155,18 +155,25 @@ class KafkaTail:
         for body in bodies:
             try:
                 found = delivered(body or b"")
-            except Malformed as error:
+            except Exception as error:
                 # Workers put it into their dead letters; here the log will have what it hides.
-                log.warning("kafka.malformed", extra={"reason": str(error)})
+                known = isinstance(error, Malformed)
+                facts = {"reason": str(error)}
+                log.warning("kafka.malformed", exc_info=None if known else error, extra=facts)
                 _read.add(1, {"outcome": "malformed"})
                 continue
             if found.change is None:
                 _read.add(1, {"outcome": "newer"})
                 continue
             streams.setdefault(found.stream, []).append(found.change)
-        for changes in streams.values():
-            _read.add(len(changes), {"outcome": "read"})
-            self._listener.offer(changes)
+        for stream, changes in streams.items():
+            try:
+                self._listener.offer(changes)
+            except Exception as error:
+                log.warning("kafka.not_taken", exc_info=error, extra={"stream": str(stream)})
+                _read.add(len(changes), {"outcome": "failed"})
+            else:
+                _read.add(len(changes), {"outcome": "read"})
 
     async def _watch(
         self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]

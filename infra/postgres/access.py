@@ -38,6 +38,9 @@ class PostgresAccess:
 
     async def role(self, user: UserId, workspace: WorkspaceId) -> Role | None:
         """See `Access.role`."""
+        if user == workspace:
+            # Their own stream, which is nobody else's.
+            return Role.OWNER
         role = await self._lanes.fetchval(_ROLE, user, workspace)
         return None if role is None else Role(role)
 
@@ -80,7 +83,7 @@ class AccessPoll:
         """Reads what was revoked since the last step; await one before serving anybody."""
         await self._read_revoked()
         watched.sweep(self._clock.now(), self.is_revoked)
-        memberships = list(watched.memberships())
+        memberships = [pair for pair in watched.memberships() if pair[0] != pair[1]]
         if memberships:
             users, workspaces = zip(*memberships, strict=True)
             rows = await self._lanes.fetch(_LOST, users, workspaces)

@@ -1,7 +1,7 @@
 """Accounts and sessions. Implements domain.services.accounts.Accounts."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 
@@ -11,20 +11,16 @@ from infra.postgres.lanes import Lanes
 
 # More devices than anybody has; beyond it the ones that were refreshed longest ago end.
 SESSIONS_MAX = 50
-# Ended sessions stay until their last access token is long expired: the polls must see them.
-KEPT = timedelta(days=2)
 
 _BY_EMAIL = """
 SELECT id, email, email_key, name, time_zone, password_hash, created_at
 FROM account WHERE email_key = $1"""
 
 _OPEN = f"""
-WITH gone AS (
-    DELETE FROM session WHERE user_id = $2 AND least(revoked_at, expires_at) < $6
-), surplus AS (
+WITH surplus AS (
     UPDATE session SET revoked_at = $3 WHERE id IN (
         SELECT id FROM session
-        WHERE user_id = $2 AND revoked_at IS NULL AND expires_at >= $6
+        WHERE user_id = $2 AND revoked_at IS NULL AND expires_at >= $3
         ORDER BY expires_at DESC, id OFFSET {SESSIONS_MAX - 1})
 )
 INSERT INTO session (id, user_id, created_at, expires_at, refresh_digest)
@@ -67,7 +63,6 @@ class PostgresAccounts:
             session.created_at,
             session.expires_at,
             session.refresh_digest,
-            session.created_at - KEPT,
         )
 
     async def by_family(self, digest: bytes) -> Session | None:

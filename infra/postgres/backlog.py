@@ -15,14 +15,14 @@ from infra.postgres.log import COLUMNS, change_of
 # Of one call: what a broker takes in one message batch without a limit of ours being raised.
 ENTRIES_MAX_BYTES = 1_000_000
 
-_TABLES: Final = {Streams.WORKSPACES: "workspace", Streams.USERS: "user_stream"}
-# Round the streams by their last bytes: the ids' first ones tell the time they were made at.
-_PENDING = f"""
+TABLES: Final = {Streams.WORKSPACES: "workspace", Streams.USERS: "user_stream"}
+# The shard as `domain.outbox.shard_of` has it.
+_BEHIND = f"""
 SELECT s.id, greatest(p.seq, s.floor) AS after, s.head
 FROM {{table}} s LEFT JOIN position p ON p.consumer = $1 AND p.stream = s.id
 WHERE s.head > greatest(p.seq, s.floor)
-  AND get_byte(uuid_send(s.id), 15) % {SHARDS} = ANY($2)
-ORDER BY s.id <= $4, s.id LIMIT $3"""  # noqa: S608 - constants only
+  AND get_byte(uuid_send(s.id), 15) % {SHARDS} = ANY($2)"""  # noqa: S608 - constants only
+_PENDING = f"{_BEHIND} ORDER BY s.id <= $4, s.id LIMIT $3"
 _ENTRIES = f"""
 SELECT {COLUMNS}, before, hash FROM (
     SELECT c.*, p.place, sum(octet_length(c.payload) + octet_length(c.before)) OVER (
@@ -37,16 +37,12 @@ _MOVE = """
 INSERT INTO position AS p (consumer, stream, seq)
 SELECT $1, m.stream, m.seq FROM unnest($2::uuid[], $3::bigint[]) AS m(stream, seq)
 ON CONFLICT (consumer, stream) DO UPDATE SET seq = excluded.seq WHERE p.seq < excluded.seq"""
-_LAG = """
-WITH pending AS (
-    SELECT s.id, greatest(p.seq, s.floor) AS after, s.head
-    FROM {table} s LEFT JOIN position p ON p.consumer = $1 AND p.stream = s.id
-    WHERE s.head > greatest(p.seq, s.floor)
-)
+_LAG = f"""
+WITH pending AS ({_BEHIND})
 SELECT coalesce(sum(head - after), 0)::bigint AS changes,
        (SELECT min(c.at::timestamptz) FROM pending
         JOIN change c ON c.stream = pending.id AND c.seq = pending.after + 1) AS oldest_at
-FROM pending"""
+FROM pending"""  # noqa: S608 - constants only
 
 
 class PostgresBacklog:
@@ -61,7 +57,7 @@ class PostgresBacklog:
     ) -> Sequence[Pending]:
         """See `Backlog.pending`."""
         last = self._last.get(consumer, UUID(int=0))
-        statement = _PENDING.format(table=_TABLES[streams])
+        statement = _PENDING.format(table=TABLES[streams])
         rows = await self._statements.fetch(statement, consumer, shards, limit, last)
         if rows:
             self._last[consumer] = rows[-1]["id"]
@@ -87,9 +83,9 @@ class PostgresBacklog:
         seqs = [positions[stream] for stream in streams]
         await self._statements.fetchval(_MOVE, consumer, streams, seqs)
 
-    async def lag(self, consumer: str, streams: Streams) -> Lag:
+    async def lag(self, consumer: str, streams: Streams, shards: Sequence[int]) -> Lag:
         """See `Backlog.lag`."""
-        row = await self._statements.fetchrow(_LAG.format(table=_TABLES[streams]), consumer)
+        row = await self._statements.fetchrow(_LAG.format(table=TABLES[streams]), consumer, shards)
         if row is None:
             raise LookupError(consumer)
         return Lag(changes=row["changes"], oldest_at=row["oldest_at"])

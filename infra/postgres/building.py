@@ -48,9 +48,13 @@ Join: TypeAlias = tuple[FromClause, ColumnElement[bool]]
 
 @dataclass(slots=True)
 class Statement:
-    """A statement being built, for the request that needed it first."""
+    """A statement being built, for the request that needed it first.
+
+    Its answer has at most about `most` bytes: see `infra.postgres.bounds`.
+    """
 
     request: Request
+    most: int
     values: list[Values] = field(default_factory=list)
     # Without all of them the statement's answer is null.
     guards: list[ColumnElement[bool]] = field(default_factory=list)
@@ -79,10 +83,12 @@ class Statement:
         """Returns a parameter of a run; see `infra.postgres.conditions.Bind`."""
         return self.parameter(type_)
 
-    def joined(self, source: FromClause, value: Callable[[], ColumnElement[Any]]) -> Select[Any]:
-        """Returns `SELECT value() FROM source` with the joins that `value` asked for."""
+    def joined(
+        self, source: FromClause, values: Callable[[], Sequence[ColumnElement[Any]]]
+    ) -> Select[Any]:
+        """Returns `SELECT values() FROM source` with the joins that `values` asked for."""
         self.joins.append([])
-        statement = select(value())
+        statement = select(*values())
         for target, on in self.joins.pop():
             source = source.outerjoin(target, on)
         return statement.select_from(source)

@@ -1,7 +1,7 @@
 """Connections: a page of rows, and what is said about it, as JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
@@ -11,11 +11,13 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    and_,
     case,
     cast,
     func,
     literal_column,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
@@ -25,6 +27,7 @@ from domain.filters import Where, where
 from domain.paging import Order, Page
 from domain.reading import MEMBER_ORDER, SUBTASK_ORDER, TaskPage
 from domain.selection import Field, Selection
+from infra.postgres import bounds
 from infra.postgres.building import Request, Statement, json_list, json_object, text_of
 from infra.postgres.conditions import matching
 from infra.postgres.pages import Scope, cursor_text, page_values, task_page
@@ -43,10 +46,14 @@ _Part: TypeAlias = Callable[[Field], ColumnElement[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    """A page's rows: `place` counts from where it starts, and one more than `size` may be there."""
+    """A page's rows: `place` counts from where it starts, and one more than `size` may be there.
+
+    `within` ends the statement where what is shown of them is too large.
+    """
 
     page: FromClause
     size: ColumnElement[Any]
+    within: ColumnElement[bool]
     backwards: bool
     has_after: bool
     has_before: bool
@@ -181,6 +188,7 @@ def _found(page: FromClause, size: ColumnElement[Any], asked: Page) -> _Rows:
         backwards=asked.backwards,
         has_after=asked.after is not None,
         has_before=asked.before is not None,
+        within=true(),
     )
 
 
@@ -234,19 +242,48 @@ def _connection(
     node: Node,
     outer: FromClause | None = None,
 ) -> ColumnElement[Any]:
+    lists = [field for field in selection.fields if field.attribute in ("nodes", "edges")]
+    if lists:
+        rows = _measured(statement, lists, rows, node)
+
+    def shown(field: Field) -> ColumnElement[Any]:
+        item = rows.page.c[_item(lists.index(field))]
+        return json_list(item, rows.order, and_(rows.shown, rows.within))
+
     made: dict[str, _Part] = {
-        "nodes": lambda field: json_list(
-            node(statement, rows.page, _below(field)), rows.order, rows.shown
-        ),
-        "edges": lambda field: json_list(
-            _edge(statement, rows, _below(field), node), rows.order, rows.shown
-        ),
+        "nodes": shown,
+        "edges": shown,
         "page_info": lambda field: _page_info(rows, _below(field)),
     }
-    found = statement.joined(rows.page, lambda: _object(selection, parts, made))
+    found = select(_object(selection, parts, made)).select_from(rows.page)
     # Without a GROUP BY this makes one row of any number of rows, none too.
     whole = found.having(func.count() >= literal_column("0"))
     return (whole if outer is None else whole.correlate(outer)).scalar_subquery()
+
+
+def _measured(statement: Statement, lists: Sequence[Field], rows: _Rows, node: Node) -> _Rows:
+    """Returns the rows with what each list shows of them, `_item`, and whether that is too much."""
+    makers: Mapping[str, Callable[[Selection], ColumnElement[Any]]] = {
+        "nodes": lambda below: node(statement, rows.page, below),
+        "edges": lambda below: _edge(statement, rows, below, node),
+    }
+
+    def values() -> Sequence[ColumnElement[Any]]:
+        made = (
+            case((rows.shown, makers[field.attribute](_below(field)))).label(_item(index))
+            for index, field in enumerate(lists)
+        )
+        return [rows.page.c.place, rows.page.c.cursor, *made]
+
+    made = statement.joined(rows.page, values)
+    counted, within = bounds.measured(
+        statement, made, [_item(index) for index in range(len(lists))]
+    )
+    return replace(rows, page=counted, within=within)
+
+
+def _item(index: int) -> str:
+    return f"item{index}"
 
 
 def _object(

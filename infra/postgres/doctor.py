@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from domain.changes import GENESIS, chain, digest, head_digest
-from domain.outbox import Lag, Streams
+from domain.outbox import SHARDS, Lag, Streams
 from domain.ports import Clock
 from infra.findings import Finding
 from infra.postgres.backlog import PostgresBacklog
@@ -74,7 +74,9 @@ async def standings(
         return [
             Standing(
                 consumer=name,
-                lag=_sum([await backlog.lag(name, kind) for kind in kinds.get(name, ())]),
+                lag=_sum(
+                    [await backlog.lag(name, kind, range(SHARDS)) for kind in kinds.get(name, ())]
+                ),
                 parked=parked[name]["parked"] if name in parked else 0,
                 reason=parked[name]["reason"] if name in parked else None,
             )

@@ -1,4 +1,4 @@
-"""The one write of a mutation: what was decided, as the argument of the function `flush_3`."""
+"""The one write of a mutation: what was decided, as the argument of the function `flush_4`."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -7,18 +7,19 @@ import asyncpg
 import orjson
 
 from domain.accounts import Account, Session
-from domain.changes import GENESIS, Fact, head_digest, text
+from domain.changes import GENESIS, text
 from domain.errors import DomainError, Stale, conflict
-from domain.ids import ChangeId
+from domain.ids import UserId
 from domain.labels import Label
 from domain.ports import Claim, Command, Writes
 from domain.tasks import Task, clock_text, instant_text
 from domain.text import search_text, sort_key
 from domain.workspaces import Member
+from infra.postgres.personal import change, ledger_parts, persons
 from infra.postgres.series_rows import ledger_row, moved_row, series_row
 
-FLUSH = "SELECT flush_3($1::jsonb)"
-# Raised by flush_3: what the decision read has moved; an id is taken by anything.
+FLUSH = "SELECT of_stream, at_head FROM flush_4($1::jsonb)"
+# Raised by flush_4: what the decision read has moved; an id is taken by anything.
 MOVED = "CA001"
 TAKEN = "CA002"
 
@@ -30,7 +31,7 @@ _UNIQUE = {
 
 
 def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
-    """Returns `flush_3`'s argument; `new_id` makes the changes' ids."""
+    """Returns `flush_4`'s argument; `new_id` makes the changes' ids."""
     at, actor = instant_text(writes.at), writes.actor
     fields = {fact.subject: fact.fields for fact in writes.facts}
     put: dict[str, object] = {
@@ -77,7 +78,11 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
         ),
         "slots_new": [ledger_row(one) for one in writes.slots_new],
         "slots": [ledger_row(one) for one in writes.slots],
-        "changes": [_change(one, command, writes, at or "", new_id()) for one in writes.facts],
+        "changes": [
+            change(one, at=at or "", actor=_actor(writes), key=command.key, id=new_id())
+            for one in writes.facts
+        ],
+        **_personal(writes, command, at or "", new_id),
     }
     if writes.create is not None:
         put["create"] = {
@@ -95,6 +100,7 @@ def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> st
             "arguments": command.arguments.hex(),
             "subject": writes.subject,
             "at": at,
+            **({} if writes.own is None else {"stream": writes.own}),
             "state": None if writes.unchanged is None else text(writes.unchanged),
         }
     # An absent key is work that the function does not do.
@@ -120,8 +126,22 @@ def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
 def _new_ids(writes: Writes) -> list[UUID]:
     """Returns the ids that clients may have chosen; ours are new by themselves."""
     spaces = () if writes.create is None else (writes.create,)
-    made = (*spaces, *writes.labels_new, *writes.series_new, *writes.tasks_new)
+    reminders = (one for one, _ in writes.ledger.reminders_new)
+    made = (*spaces, *writes.labels_new, *writes.series_new, *writes.tasks_new, *reminders)
     return [one.id for one in made]
+
+
+def _actor(writes: Writes) -> UserId | None:
+    return None if writes.actor is None else writes.actor.id
+
+
+def _personal(
+    writes: Writes, command: Command, at: str, new_id: Callable[[], UUID]
+) -> dict[str, object]:
+    if not writes.ledger:
+        return {}
+    told = persons(writes.ledger.told, at=at, actor=_actor(writes), key=command.key, new_id=new_id)
+    return {"personal": True, "persons": told, **ledger_parts(writes.ledger)}
 
 
 def _claim(claim: Claim) -> dict[str, object]:
@@ -131,26 +151,6 @@ def _claim(claim: Claim) -> dict[str, object]:
         "low": min(ends),
         "high": max(ends),
         "beside": claim.beside,
-    }
-
-
-def _change(fact: Fact, command: Command, writes: Writes, at: str, id: UUID) -> dict[str, object]:
-    head = head_digest(
-        kind=fact.kind,
-        at=at,
-        actor=None if writes.actor is None else writes.actor.id,
-        subject=fact.subject,
-        fields=fact.fields,
-        key=command.key,
-    )
-    return {
-        "id": ChangeId(id),
-        "kind": fact.kind,
-        "subject": fact.subject,
-        "fields": fact.fields,
-        "before": text(fact.before),
-        "payload": text(fact.state),
-        "head": head.hex(),
     }
 
 

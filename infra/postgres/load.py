@@ -4,12 +4,13 @@
 
 from domain.ids import TaskId
 from domain.labels import Kind
+from domain.personal import LEAVING_MAX
 from domain.ports import Command, Needs
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 from domain.workspaces import Role
 from infra.postgres.series_look import OfIds, OfTask, series_parts
 
-_TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
+TASK = """json_build_object('id', t.id, 'title', t.title, 'description', t.description,
     'status', t.status, 'priority', t.priority, 'due_day', t.due_day, 'due_at', t.due_at,
     'due_zone', t.due_zone, 'due_fold', t.due_fold, 'due_instant', t.due_instant,
     'category_id', t.category_id, 'tag_ids', t.tag_ids, 'assignee_id', t.assignee_id,
@@ -44,6 +45,7 @@ class _Look:
         self.parts: dict[str, str] = {}
         self._is_own = command.actor is None
         self._actor = "NULL" if self._is_own else self._bind(command.actor, "uuid")
+        self._its_task: str | None = None
         self._workspace(needs)
         if needs.series or needs.its_series:
             whose: OfTask | OfIds
@@ -51,14 +53,15 @@ class _Look:
                 whose = OfTask(self._bind(needs.task, "uuid"))
             else:
                 whose = OfIds(self._bind(needs.series, "uuid[]"))
-            parts = series_parts(_TASK, whose, needs)
+            parts = series_parts(TASK, whose, needs)
             self.ctes |= parts.ctes
             self.parts |= parts.parts
         if command.key is not None:
             self._recorded(command.key)
         self._tree(needs)
-        if needs.task or needs.tasks or needs.after or needs.before:
+        if needs.task or needs.tasks or needs.after or needs.before or needs.task_of:
             self._tasks(needs)
+        self._ledger(needs)
         if needs.end or needs.after or needs.before:
             self._around(needs)
         if needs.name:
@@ -79,6 +82,12 @@ class _Look:
             target = self._bind(needs.workspace, "uuid")
         elif needs.task:
             target = f"(SELECT workspace_id FROM task WHERE id = {self._bind(needs.task, 'uuid')})"
+        elif needs.task_of:
+            table, stands = needs.task_of
+            self._its_task = (
+                f"(SELECT task_id FROM {table} WHERE id = {self._bind(stands, 'uuid')})"
+            )
+            target = f"(SELECT workspace_id FROM task WHERE id = {self._its_task})"
         elif needs.label:
             kind, label = needs.label
             one = self._bind(label, "uuid")
@@ -107,8 +116,8 @@ class _Look:
         self.parts["recorded"] = f"""(
             SELECT json_build_object('field', r.field, 'arguments', encode(r.arguments, 'hex'),
                 'seq', r.seq, 'subject', r.subject,
-                'visible', EXISTS (SELECT FROM member m
-                                   WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
+                'visible', r.stream = r.user_id OR EXISTS (
+                    SELECT FROM member m WHERE m.workspace_id = r.stream AND m.user_id = r.user_id),
                 'state', coalesce(r.state, (
                     SELECT c.payload FROM change c
                     WHERE c.subject = r.subject AND c.stream = r.stream AND c.seq <= r.seq
@@ -151,7 +160,7 @@ class _Look:
             FROM task JOIN below USING (id)"""
         self.parts["excess"] = "(SELECT excess FROM weighed)"
         self.parts["below"] = f"""(
-            SELECT json_agg({_TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
+            SELECT json_agg({TASK} ORDER BY b.depth) FROM task t JOIN below b USING (id)
             WHERE t.workspace_id = (SELECT id FROM ws)
               AND NOT coalesce((SELECT excess FROM weighed), false))"""
         self.ctes["trashed"] = f"""
@@ -176,10 +185,53 @@ class _Look:
         named = (needs.task, *needs.tasks, needs.after, needs.before)
         ids = self._bind([one for one in named if one is not None], "uuid[]")
         parent = "OR id = (SELECT id FROM ancestor WHERE depth = 1)" if needs.ancestors_of else ""
+        if self._its_task is not None:
+            parent += f" OR id = {self._its_task}"
         self.ctes["asked"] = f"""
             SELECT * FROM task
             WHERE workspace_id = (SELECT id FROM ws) AND (id = ANY({ids}) {parent})"""
-        self.parts["tasks"] = f"(SELECT json_agg({_TASK}) FROM asked t)"
+        self.parts["tasks"] = f"(SELECT json_agg({TASK}) FROM asked t)"
+
+    def _ledger(self, needs: Needs) -> None:
+        """Reads what rings for the task, and for those below it; see `LedgerSeen`."""
+        whose = [self._its_task] if self._its_task is not None else []
+        whose += [f"SELECT {self._bind(needs.task, 'uuid')}"] if needs.task else []
+        whose += ["SELECT id FROM below"] if needs.subtree else []
+        whose += ["SELECT id FROM shown"] if "shown" in self.ctes else []
+        whose += ["SELECT id FROM asked"] if self._is_own and needs.tasks else []
+        if whose:
+            self.ctes["rung"] = f"""
+                SELECT id FROM task
+                WHERE workspace_id = (SELECT id FROM ws) AND id IN ({" UNION ALL ".join(whose)})"""
+            self.parts["reminders"] = """(
+                SELECT json_agg(json_build_object('row', to_json(r), 'is_member', EXISTS (
+                    SELECT FROM member m
+                    WHERE m.workspace_id = (SELECT id FROM ws) AND m.user_id = r.user_id)))
+                FROM reminder r WHERE r.task_id IN (SELECT id FROM rung))"""
+            self.parts["deliveries"] = f"""(
+                SELECT json_agg(to_json(d)) FROM delivery d
+                WHERE d.task_id IN (SELECT id FROM rung) AND (
+                    d.state IN ('PENDING', 'CLAIMED') OR d.fire_at > now() - interval '1 day'
+                    {self._lineage(needs)}))"""
+        elif needs.leaving_of is not None:
+            self.parts["deliveries"] = f"""(
+                SELECT json_agg(to_json(d)) FROM (
+                    SELECT * FROM delivery
+                    WHERE recipient = {self._bind(needs.leaving_of, "uuid")}
+                      AND workspace_id = (SELECT id FROM ws) AND state IN ('PENDING', 'CLAIMED')
+                    ORDER BY fire_at LIMIT {LEAVING_MAX}) AS d)"""
+        if needs.wishes:
+            self.parts["wishes"] = f"""(
+                SELECT json_agg(json_build_object('row', to_json(p), 'zone', a.time_zone))
+                FROM preference p JOIN account a ON a.id = p.user_id
+                WHERE p.user_id = ANY({self._bind(list(needs.wishes), "uuid[]")}))"""
+
+    def _lineage(self, needs: Needs) -> str:
+        if needs.task_of is None or needs.task_of[0] != "delivery":
+            return ""
+        return f"""OR (d.source, d.recipient, d.root_at) = (
+            SELECT source, recipient, root_at FROM delivery
+            WHERE id = {self._bind(needs.task_of[1], "uuid")})"""
 
     def _around(self, needs: Needs) -> None:
         if needs.after:

@@ -16,7 +16,9 @@ from infra.postgres.lanes import Statements
 # more than it can send. The first row always comes, or a large one would stop its stream.
 READ_MAX_BYTES = 1_048_576
 
-COLUMNS = "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace"
+COLUMNS = (
+    "stream, seq, id, kind, at, actor, actor_name, subject, fields, key, payload, trace, version"
+)
 # octet_length knows the size of a stored text without fetching it.
 _FOLLOWING = f"""
     SELECT {COLUMNS} FROM (
@@ -27,12 +29,19 @@ _FOLLOWING = f"""
     WHERE earlier < {READ_MAX_BYTES} ORDER BY seq"""  # noqa: S608 - constants only
 
 _READ = _FOLLOWING.format(stream="$1", after="$2", limit="$3")
-_HEADS = "SELECT id, head, floor FROM workspace WHERE id = ANY($1)"
-# One statement, so one snapshot: head and rows agree. Workspaces at their cursor give no row.
+# Everybody has a stream of their own; before its first change it has no row.
+_HEADS = """
+SELECT id, head, floor FROM workspace WHERE id = ANY($1)
+UNION ALL
+SELECT a.id, coalesce(u.head, 0), coalesce(u.floor, 0)
+FROM account a LEFT JOIN user_stream u USING (id) WHERE a.id = ANY($1)"""
+# One statement, so one snapshot: head and rows agree. Streams at their cursor give no row.
 _MOVED = f"""
 SELECT w.id AS moved, w.head, c.*
 FROM unnest($1::uuid[], $2::bigint[]) AS cursor(stream, after)
-JOIN workspace w ON w.id = cursor.stream AND w.head <> cursor.after
+JOIN (
+    SELECT id, head FROM workspace UNION ALL SELECT id, head FROM user_stream
+) AS w ON w.id = cursor.stream AND w.head <> cursor.after
 LEFT JOIN LATERAL ({
     _FOLLOWING.format(stream="cursor.stream", after="cursor.after", limit="$3")
 }) AS c ON w.head > cursor.after
@@ -120,4 +129,5 @@ def change_of(row: asyncpg.Record) -> Change:
         key=row["key"],
         payload=row["payload"],
         trace=row["trace"],
+        version=row["version"],
     )

@@ -13,16 +13,28 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    func,
     null,
+    select,
 )
 
 from domain.selection import Field, Selection
 from domain.tasks import Priority
 from domain.workspaces import Role
-from infra.postgres import connections
-from infra.postgres.building import Statement, json_list, json_object, name_of, text_of
+from infra.postgres import bounds, connections
+from infra.postgres.building import Statement, json_list, name_of, text_of
 from infra.postgres.history import history, slot_state
-from infra.postgres.tables import account, category, member, series, tag, task, workspace
+from infra.postgres.tables import (
+    account,
+    category,
+    member,
+    notification,
+    reminder,
+    series,
+    tag,
+    task,
+    workspace,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +62,17 @@ def json_of(statement: Statement, source: Source, selection: Selection) -> Colum
             pairs.append((field.key, text_of(selection.kind)))
         else:
             pairs.append((field.key, describe[field.attribute](statement, source, field)))
-    return json_object(pairs)
+    large = [f.key for f in selection.fields if f.selection is not None and is_large(f.selection)]
+    return bounds.in_turn(statement, pairs, large)
+
+
+def is_large(selection: Selection) -> bool:
+    """Tells whether an object may hold a page, or the lists of all workspaces, and so be large."""
+    return selection.kind in {"TaskConnection", "MemberConnection"} or any(
+        (selection.kind, field.attribute) == ("Viewer", "workspaces")
+        or (field.selection is not None and is_large(field.selection))
+        for field in selection.fields
+    )
 
 
 def _column(name: str) -> Describe:
@@ -97,9 +119,9 @@ def _labels(table: Table) -> Describe:
         below = Source(rows=rows)
         found = statement.joined(
             rows,
-            lambda: json_list(
-                json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]
-            ),
+            lambda: [
+                json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])
+            ],
         )
         return (
             found.where(rows.c.workspace_id == source.rows.c.id)
@@ -115,7 +137,7 @@ def _task_tags(statement: Statement, source: Source, field: Field) -> ColumnElem
     below = Source(rows=rows)
     found = statement.joined(
         rows,
-        lambda: json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id]),
+        lambda: [json_list(json_of(statement, below, _below(field)), [rows.c.name_key, rows.c.id])],
     )
     return (
         found.where(rows.c.id == any_(source.rows.c.tag_ids))
@@ -153,13 +175,19 @@ def _own_workspaces(statement: Statement, source: Source, field: Field) -> Colum
     """Returns the account's workspaces by the time they were joined."""
     place, rows = member.alias(), workspace.alias()
     below = Source(rows=rows, role=place.c.role)
-    found = statement.joined(
+    made = statement.joined(
         place.join(rows, rows.c.id == place.c.workspace_id),
-        lambda: json_list(
-            json_of(statement, below, _below(field)), [place.c.created_at, place.c.id]
-        ),
+        lambda: [
+            place.c.created_at,
+            place.c.id,
+            json_of(statement, below, _below(field)).label("item"),
+        ],
     )
-    return found.where(place.c.user_id == source.rows.c.id).correlate(source.rows).scalar_subquery()
+    made = made.where(place.c.user_id == source.rows.c.id).correlate(source.rows)
+    found, within = bounds.measured(statement, made, ["item"])
+    return select(
+        json_list(found.c.item, [found.c.created_at, found.c.id], within)
+    ).scalar_subquery()
 
 
 def _subtasks(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
@@ -176,6 +204,45 @@ def _history(statement: Statement, source: Source, field: Field) -> ColumnElemen
 
 def _slot_state(statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
     return slot_state(statement, source.rows)
+
+
+def _reminders(statement: Statement, source: Source, field: Field) -> ColumnElement[Any]:
+    """Returns the viewer's own, by when they ring."""
+    rows = reminder.alias()
+    found = statement.joined(
+        rows,
+        lambda: [
+            json_list(json_of(statement, Source(rows=rows), _below(field)), [rows.c.at, rows.c.id])
+        ],
+    )
+    return (
+        found.where(rows.c.task_id == source.rows.c.id, rows.c.user_id == statement.viewer)
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
+
+
+def _kind(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return func.lower(source.rows.c.category)
+
+
+def _seq(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return cast(source.rows.c.seq, Text)
+
+
+def _is_verified(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    return source.rows.c.email_verified_at.is_not(None)
+
+
+def _unread(_statement: Statement, source: Source, _field: Field) -> ColumnElement[Any]:
+    rows = notification.alias()
+    return (
+        select(func.count())
+        .select_from(rows)
+        .where(rows.c.user_id == source.rows.c.id, rows.c.read_at.is_(None))
+        .correlate(source.rows)
+        .scalar_subquery()
+    )
 
 
 def _node(statement: Statement, rows: FromClause, selection: Selection) -> ColumnElement[Any]:
@@ -195,6 +262,20 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "subtasks": _subtasks,
         "series": _to_one(series, "series_id"),
         "occurrence": _within("series_id"),
+        "reminders": _reminders,
+    },
+    "Reminder": {
+        **_columns("id", "at", "before_due", "channels"),
+        "on_day": _within("on_day"),
+        "nag": _within("nag_every"),
+    },
+    "ReminderOnDay": {"time": _column("on_day"), "days_before": _column("days_before")},
+    "ReminderNag": {"every": _column("nag_every"), "times": _column("nag_times")},
+    "Notification": {
+        **_columns("id", "title", "body", "workspace_id", "task_id"),
+        **_columns("created_at", "read_at", "archived_at"),
+        "kind": _kind,
+        "seq": _seq,
     },
     "Due": {
         "date": _column("due_day"),
@@ -234,5 +315,10 @@ KINDS: Final[Mapping[str, Mapping[str, Describe]]] = {
         "categories": _labels(category),
         "tags": _labels(tag),
     },
-    "Viewer": {**_columns("id", "name", "email", "time_zone"), "workspaces": _own_workspaces},
+    "Viewer": {
+        **_columns("id", "name", "email", "time_zone"),
+        "workspaces": _own_workspaces,
+        "unread_notification_count": _unread,
+        "is_email_verified": _is_verified,
+    },
 }

@@ -130,7 +130,8 @@ def _has_rank(orders: Sequence[Order]) -> bool:
 def _relevance(bind: Bind, tasks: FromClause, where: Where) -> ColumnElement[float]:
     """Returns the relevance, negated; as float8, whose JSON text reads back as the same number."""
     rank = func.ts_rank(tasks.c.search, tsquery(bind(where.rank or "", Text())))
-    return -cast(rank, Float(53))
+    # Not -rank, which makes of nothing a negative zero.
+    return literal_column("0") - cast(rank, Float(53))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

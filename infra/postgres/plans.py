@@ -6,17 +6,24 @@ orders and cursors are there, never their values. It is built once per shape and
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
+import asyncpg
 from sqlalchemy import and_, case, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from domain.changes import State
 from domain.ids import UserId
 from domain.messages import ResyncReason, ResyncRequired
 from domain.paging import Page
 from domain.ports import Clock
+from domain.preferences import preferences_state
 from domain.reading import (
+    ANSWER_MAX_BYTES,
     ChangeSlice,
     LogPage,
+    NotificationSlice,
+    OneNotification,
     OneSeries,
     OneTask,
     OneWorkspace,
@@ -24,14 +31,18 @@ from domain.reading import (
     Row,
     TaskPage,
     TheViewer,
+    too_large,
 )
 from domain.selection import Selection
-from infra.postgres.building import Request, Statement, Values, json_object, text_of
+from domain.tasks import instant_text
+from infra.postgres.bounds import TOO_LARGE, in_turn
+from infra.postgres.building import Request, Statement, Values, text_of
 from infra.postgres.connections import LIVE
 from infra.postgres.lanes import Lanes
 from infra.postgres.log import PostgresLog
 from infra.postgres.pages import page_shape
 from infra.postgres.roots import ROOTS
+from infra.postgres.wishes import PostgresWishes
 
 # Of one selection: a form with a dozen filters that may be there or not takes that many and more.
 SHAPES_MAX = 64
@@ -72,10 +83,13 @@ class Plan:
 class PostgresRead:
     """The plans of one selection, by the shapes of its reads."""
 
-    def __init__(self, selection: Selection, lanes: "ReadLanes", clock: Clock) -> None:
+    def __init__(
+        self, selection: Selection, lanes: "ReadLanes", clock: Clock, answer_max_bytes: int
+    ) -> None:
         self._selection = selection
         self._lanes = lanes
         self._clock = clock
+        self._most = answer_max_bytes
         self._plans: dict[Hashable, Plan] = {}
 
     async def read(
@@ -85,7 +99,15 @@ class PostgresRead:
         request = Request(viewer=viewer, reads=reads, pages=pages, now=self._clock.now())
         plan = self._plan(request)
         lanes = self._lanes.generic if plan.is_by_key else self._lanes.custom
-        answer: bytes | None = await lanes.fetchval(plan.sql, *plan.parameters(request))
+        answer: bytes | None
+        try:
+            answer = await lanes.fetchval(plan.sql, *plan.parameters(request))
+        except asyncpg.InvalidTextRepresentationError as error:
+            if TOO_LARGE not in str(error):
+                raise
+            raise too_large(self._most) from error
+        if answer is not None and len(answer) > self._most:
+            raise too_large(self._most)
         return answer
 
     def _plan(self, request: Request) -> Plan:
@@ -94,7 +116,7 @@ class PostgresRead:
         if plan is None:
             if len(self._plans) >= SHAPES_MAX:
                 del self._plans[next(iter(self._plans))]
-            plan = self._plans[shape] = build(self._selection, request)
+            plan = self._plans[shape] = build(self._selection, request, self._most)
         return plan
 
 
@@ -107,25 +129,52 @@ class ReadLanes:
 
 
 class PostgresReader:
-    """Reads what domain.reading describes."""
+    """Reads what domain.reading describes; no answer has more than `answer_max_bytes`."""
 
-    def __init__(self, lanes: ReadLanes, log: PostgresLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        lanes: ReadLanes,
+        log: PostgresLog,
+        clock: Clock,
+        answer_max_bytes: int = ANSWER_MAX_BYTES,
+        push_key: str | None = None,
+    ) -> None:
+        """Takes the key that browsers subscribe with, None where no push messages are sent."""
         self._lanes = lanes
         self._log = log
         self._clock = clock
+        self._answer_max_bytes = answer_max_bytes
+        self._push_key = push_key
+        self._wishes = PostgresWishes(lanes.generic, new_id=uuid4, committed=lambda _s, _n: None)
 
     def prepare(self, selection: Selection) -> PostgresRead:
         """See `Reader.prepare`."""
-        return PostgresRead(selection, self._lanes, self._clock)
+        return PostgresRead(selection, self._lanes, self._clock, self._answer_max_bytes)
 
     async def has_reached(self, viewer: UserId, read: Row) -> bool:
         """See `Reader.has_reached`."""
-        if isinstance(read, TheViewer | Present) or read.at_least is None:
+        free = TheViewer | NotificationSlice | OneNotification | Present
+        if isinstance(read, free) or read.at_least is None:
             return True
         sql = _REACHED_BY.get(type(read), _REACHED_BY_WORKSPACE)
         ident = read.workspace if isinstance(read, TaskPage) else read.id
         reached: bool = await self._lanes.generic.fetchval(sql, ident, viewer, read.at_least)
         return reached
+
+    async def preferences(self, viewer: UserId) -> State:
+        """See `Reader.preferences`."""
+        return {
+            **preferences_state(await self._wishes.preferences(viewer)),
+            "push_key": self._push_key,
+            "push_subscriptions": [
+                {
+                    "id": str(one.id),
+                    "endpoint": one.endpoint,
+                    "created_at": instant_text(one.created_at),
+                }
+                for one in await self._wishes.browsers(viewer)
+            ],
+        }
 
     async def changes(self, viewer: UserId, read: ChangeSlice) -> LogPage | None:
         """See `Reader.changes`."""
@@ -151,6 +200,8 @@ def _shape(read: Row) -> Hashable:
     match read:
         case TaskPage(where=where, orders=orders, page=page, at_least=at_least):
             return (page_shape(where, orders, page), at_least is None)
+        case NotificationSlice(after=after):
+            return after is None
         case OneTask() | OneSeries() | OneWorkspace():
             return read.at_least is None
         case _:
@@ -168,20 +219,25 @@ def _is_by_key(read: Row) -> bool:
 # --- building ------------------------------------------------------------------------------------
 
 
-def build(selection: Selection, request: Request) -> Plan:
-    """Returns the plan of the reads of a request for that selection."""
-    statement = Statement(request)
+def build(selection: Selection, request: Request, most: int) -> Plan:
+    """Returns the plan of the reads of a request for that selection.
+
+    Args:
+        selection: what is wanted.
+        request: the reads.
+        most: about how many bytes the answer may have; beyond, the statement fails (TOO_LARGE).
+    """
+    statement = Statement(request, most)
     pairs = []
-    index = 0
+    reads = iter(enumerate(request.reads))
     for field in selection.fields:
         if field.selection is None:
             pairs.append((field.key, text_of(selection.kind)))
-            continue
-        pairs.append(
-            (field.key, ROOTS[type(request.reads[index])](statement, index, field.selection))
-        )
-        index += 1
-    answer = json_object(pairs)
+        else:
+            index, read = next(reads)
+            pairs.append((field.key, ROOTS[type(read)](statement, index, field.selection)))
+    large = [field.key for field in selection.fields if field.selection is not None]
+    answer = in_turn(statement, pairs, large)
     if statement.guards:
         answer = case((and_(*statement.guards), answer))
     compiled = select(answer).compile(dialect=_DIALECT)

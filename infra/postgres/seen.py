@@ -10,9 +10,11 @@ import orjson
 from domain.due import Due
 from domain.ids import CategoryId, MemberId, SeriesId, TagId, TaskId, UserId, WorkspaceId
 from domain.labels import Kind, Label
+from domain.personal import LedgerSeen
 from domain.ports import Command, Needs, Recorded, Seen
 from domain.tasks import Priority, Status, Task
 from domain.workspaces import Member, Role, User, Workspace
+from infra.postgres.people import delivery_of, preferences_of, reminder_of
 from infra.postgres.series_rows import seen_series
 
 Row = Mapping[str, Any]
@@ -24,7 +26,7 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
     ws: Row | None = row["workspace"]
     space = None if ws is None else WorkspaceId(UUID(ws["id"]))
     tasks = {
-        task.id: task for task in (_task(one, space) for one in row.get("tasks") or () if space)
+        task.id: task for task in (task_of(one, space) for one in row.get("tasks") or () if space)
     }
     people = row.get("users") or ()
     users = {UserId(UUID(one["id"])): _user(one) for one in people}
@@ -42,11 +44,11 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         tree_rev=ws["tree_rev"] if ws else 0,
         recorded=_recorded(row.get("recorded")),
         label=_label(kind, row["label"], space) if row.get("label") and space else None,
-        task=tasks.get(needs.task) if needs.task else None,
+        task=_own_task(needs, tasks),
         tasks=tasks,
         descendants=None
         if row.get("excess")
-        else tuple(_task(one, space) for one in (row.get("below") or ()) if space),
+        else tuple(task_of(one, space) for one in (row.get("below") or ()) if space),
         crowded={TaskId(UUID(one)): above for one, above in (row.get("crowded") or {}).items()},
         ancestors=tuple(TaskId(UUID(one)) for one in row.get("ancestors") or ()),
         height=row.get("height") or 0,
@@ -71,9 +73,31 @@ def seen(command: Command, needs: Needs, answer: str) -> Seen:
         joined_count=row.get("joined") or 0,
         series=None
         if row.get("series_excess") and (needs.occurrences or len(needs.series) > 1)
-        else seen_series(row, lambda one: _task(one, space))
+        else seen_series(row, lambda one: task_of(one, space))
         if space
         else {},
+        ledger=_ledger(row),
+    )
+
+
+def _own_task(needs: Needs, tasks: Mapping[TaskId, Task]) -> Task | None:
+    if needs.task_of is not None:
+        return next(iter(tasks.values()), None)
+    return tasks.get(needs.task) if needs.task else None
+
+
+def _ledger(row: Row) -> LedgerSeen:
+    reminders = row.get("reminders") or ()
+    return LedgerSeen(
+        reminders=tuple(reminder_of(one["row"]) for one in reminders),
+        deliveries=tuple(delivery_of(one) for one in row.get("deliveries") or ()),
+        members=frozenset(
+            UserId(UUID(one["row"]["user_id"])) for one in reminders if one["is_member"]
+        ),
+        preferences={
+            UserId(UUID(one["row"]["user_id"])): preferences_of(one["row"], one["zone"])
+            for one in row.get("wishes") or ()
+        },
     )
 
 
@@ -148,7 +172,8 @@ def _due(row: Row) -> Due | None:
     )
 
 
-def _task(row: Row, workspace: WorkspaceId) -> Task:
+def task_of(row: Row, workspace: WorkspaceId) -> Task:
+    """Returns a task of a workspace, as `infra.postgres.load.TASK` reads it."""
     return Task(
         id=TaskId(UUID(row["id"])),
         workspace_id=workspace,

@@ -13,7 +13,10 @@ from infra.postgres.seen import seen
 
 
 class PostgresStore:
-    """Reads on one set of lanes, writes on another, so that waits for locks starve no read."""
+    """Reads on one set of lanes, writes on another, so that waits for locks starve no read.
+
+    `rang` is told where something was written that may ring soon.
+    """
 
     def __init__(
         self,
@@ -22,11 +25,13 @@ class PostgresStore:
         *,
         new_id: Callable[[], UUID],
         committed: Callable[[UUID, int], None],
+        rang: Callable[[], None] | None = None,
     ) -> None:
         self._reads = reads
         self._writes = writes
         self._new_id = new_id
         self._committed = committed
+        self._rang = rang
 
     async def load(self, command: Command, needs: Needs) -> Seen:
         """See `Store.load`."""
@@ -38,12 +43,16 @@ class PostgresStore:
         """See `Store.flush`."""
         packed = argument(command, writes, self._new_id)
         try:
-            head: int = await self._writes.fetchval(FLUSH, packed)
+            rows = await self._writes.fetch(FLUSH, packed)
         except asyncpg.PostgresError as error:
             meaning = refusal(error)
             if meaning is None:
                 raise
             raise meaning from error
-        if writes.facts:
-            self._committed(writes.workspace, head)
-        return head
+        heads: dict[UUID, int] = {row["of_stream"]: row["at_head"] for row in rows}
+        if not writes.is_idle:
+            for stream, head in heads.items():
+                self._committed(stream, head)
+        if self._rang is not None and writes.ledger.new:
+            self._rang()
+        return heads[writes.own or writes.workspace]

@@ -47,6 +47,8 @@ account = Table(
     Column("time_zone", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("created_at", INSTANT, nullable=False),
+    # When its owner followed the link that was mailed there.
+    Column("email_verified_at", INSTANT),
 )
 
 session = Table(
@@ -70,6 +72,8 @@ Index(
     unique=True,
 )
 Index(None, session.c.user_id)
+# Revoked or expired, whichever came first: what the clean-up asks for.
+Index("session_ended_idx", func.least(session.c.revoked_at, session.c.expires_at))
 Index(
     "session_revoked_at_idx", session.c.revoked_at, postgresql_where=text("revoked_at IS NOT NULL")
 )
@@ -236,6 +240,14 @@ Index(
     task.c.deleted_at,
     postgresql_where=text("deleted_at IS NOT NULL"),
 )
+# Over all workspaces: what becomes overdue by the clock alone.
+Index(
+    "task_overdue_idx",
+    task.c.due_instant,
+    postgresql_where=text(
+        "due_instant IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
+    ),
+)
 
 Index(
     "task_occurrence_idx",
@@ -284,6 +296,8 @@ change = Table(
     Column("before", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # How to read payload and before: `domain.events.VERSION` of whoever wrote them. Not hashed.
+    Column("version", SmallInteger, nullable=False, server_default=text("1")),
 )
 Index("change_subject_idx", change.c.subject, change.c.seq)
 
@@ -355,3 +369,134 @@ state = Table(
     Column("expires_at", INSTANT, nullable=False),
 )
 Index(None, state.c.expires_at)
+
+# What shall ring for one person and one task. `at` is when that is by the task's due as it stands;
+# each flush that moves the due moves it.
+reminder = Table(
+    "reminder",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("task_id", Uuid, ForeignKey("task.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("at", INSTANT),
+    # One of these for what follows the due; neither for an instant of its own.
+    Column("before_due", Text),
+    Column("on_day", Text),
+    Column("days_before", SmallInteger),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("nag_every", Text),
+    Column("nag_times", SmallInteger),
+    Column("is_default", Boolean, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    CheckConstraint("(nag_every IS NULL) = (nag_times IS NULL)", name="nag"),
+)
+Index(None, reminder.c.task_id)
+Index(None, reminder.c.user_id)
+
+# The ledger; see domain.deliveries. `token` is the hold of the worker that claimed it, `begun_by`
+# the hold under which its last attempt began, `was_*` what was known before that.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("category", Text, nullable=False),
+    Column("source", Uuid, nullable=False),
+    Column("workspace_id", Uuid, ForeignKey("workspace.id", ondelete="CASCADE")),
+    Column("task_id", Uuid, ForeignKey("task.id", ondelete="CASCADE")),
+    Column("recipient", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("root_at", INSTANT, nullable=False),
+    Column("due_at", INSTANT, nullable=False),
+    Column("fire_at", INSTANT, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("nag", SmallInteger, nullable=False),
+    Column("snoozed_from", Uuid),
+    Column("collapsed_into", Uuid),
+    Column("reason", Text),
+    Column("is_late", Boolean, nullable=False),
+    Column("is_unsure", Boolean, nullable=False),
+    Column("maybe_repeated", Boolean, nullable=False),
+    Column("reached", ARRAY(Uuid), nullable=False, server_default="{}"),
+    Column("worker", Uuid),
+    Column("token", Uuid),
+    Column("begun_by", Uuid),
+    Column("was_unsure", Boolean),
+    Column("was_repeated", Boolean),
+    CheckConstraint(
+        "state IN ('PENDING', 'CLAIMED', 'SENT', 'FAILED', 'CANCELLED', 'COLLAPSED', 'SNOOZED')",
+        name="state",
+    ),
+)
+# What is due next, whatever else waits for its time; and the few that somebody holds.
+Index("delivery_due_idx", delivery.c.fire_at, postgresql_where=text("state = 'PENDING'"))
+Index("delivery_held_idx", delivery.c.fire_at, postgresql_where=text("state = 'CLAIMED'"))
+Index(
+    "delivery_live_idx",
+    delivery.c.recipient,
+    delivery.c.fire_at,
+    postgresql_where=text("state IN ('PENDING', 'CLAIMED')"),
+)
+Index("delivery_task_idx", delivery.c.task_id, postgresql_where=text("task_id IS NOT NULL"))
+Index(
+    "delivery_sum_idx",
+    delivery.c.collapsed_into,
+    postgresql_where=text("collapsed_into IS NOT NULL"),
+)
+
+# The feed. `seq` is that of its last change in the person's stream.
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("workspace_id", Uuid),
+    Column("task_id", Uuid),
+    Column("created_at", INSTANT, nullable=False),
+    Column("read_at", INSTANT),
+    Column("archived_at", INSTANT),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+)
+Index("notification_feed_idx", notification.c.user_id, notification.c.seq)
+Index(
+    "notification_unread_idx",
+    notification.c.user_id,
+    postgresql_where=text("read_at IS NULL"),
+)
+
+# What a person has chosen; without a row, the defaults. The texts are JSON of ours.
+preference = Table(
+    "preference",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("chosen", Text, nullable=False),
+    Column("quiet", Text, nullable=False),
+    Column("quiet_policy", Text, nullable=False),
+    Column("late", Text, nullable=False),
+    Column("late_keep_s", Integer, nullable=False),
+    Column("digest_at", Text, nullable=False),
+    Column("defaults", Text, nullable=False),
+    # Told by `chosen`: by it those who want a digest are found.
+    Column("wants_digest", Boolean, nullable=False),
+)
+Index(
+    "preference_digest_idx",
+    preference.c.user_id,
+    postgresql_where=text("wants_digest"),
+)
+
+# Browsers that take push messages.
+push_subscription = Table(
+    "push_subscription",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint", Text, nullable=False, unique=True),
+    Column("p256dh", LargeBinary, nullable=False),
+    Column("auth", LargeBinary, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+)
+Index(None, push_subscription.c.user_id)

@@ -11,6 +11,8 @@ from infra.postgres.tables import (
     account,
     category,
     member,
+    notification,
+    reminder,
     series,
     series_slot,
     tag,
@@ -30,6 +32,8 @@ TABLES = {
     "Member": member,
     "Workspace": workspace,
     "Viewer": account,
+    "Reminder": reminder,
+    "Notification": notification,
 }
 # Made of other columns or of other rows, and never null for one of these reasons.
 MADE = {
@@ -43,18 +47,23 @@ MADE = {
     ("Workspace", "categories"): "an aggregate",
     ("Workspace", "tags"): "an aggregate",
     ("Viewer", "workspaces"): "an aggregate",
+    ("Viewer", "unread_notification_count"): "a count",
+    ("Viewer", "is_email_verified"): "of a column that may be null",
+    ("Task", "reminders"): "an aggregate",
+    ("Notification", "kind"): "the category in lower case",
 }
 # Put together elsewhere: the parts of a connection.
 PARTS = {
     *("TaskConnection", "TaskEdge", "MemberConnection", "MemberEdge", "PageInfo"),
-    *("SeriesSlotConnection", "SeriesSlotEdge"),
+    *("SeriesSlotConnection", "SeriesSlotEdge", "NotificationPage"),
 }
 # They lie in their owner's row, and are null as a whole where one of their columns is.
 INSIDE = {"Due", "Occurrence", "Recurrence", "RecurrenceStart", "RecurrencePolicies"}
+INSIDE |= {"ReminderOnDay", "ReminderNag"}
 
 
 # What the log answers, and what is worked out.
-UNPLANNED = {"changes", "recurrencePreview"}
+UNPLANNED = {"changes", "recurrencePreview", "notificationPreferences"}
 
 
 def _reachable() -> Iterator[GraphQLObjectType]:

@@ -16,29 +16,9 @@ HERE = Path(__file__).parent
 CONTRACT = (HERE / "contract.graphql").read_text()
 SNAPSHOT = HERE.parents[1] / "schema" / "schema.graphql"
 
-# What comes with reminders, notifications and live views. This list only shrinks.
+# What comes with live views. This list only shrinks.
 NOT_YET = {
-    "CaughtUp no longer implements interface NotificationMessage.",
-    "Duration was removed.",
-    "Field Mutation.notificationRead was removed.",
-    "Field Mutation.reminderAdd was removed.",
-    "Field Mutation.reminderRemove was removed.",
-    "Field Query.notifications was removed.",
-    "Field Subscription.notifications was removed.",
     "Field Subscription.taskView was removed.",
-    "Field Task.reminders was removed.",
-    "Field Viewer.unreadNotificationCount was removed.",
-    "Notification was removed.",
-    "NotificationChannel was removed.",
-    "NotificationMessage was removed.",
-    "NotificationPage was removed.",
-    "NotificationReadPayload was removed.",
-    "Reminder was removed.",
-    "ReminderAddInput was removed.",
-    "ReminderAddPayload was removed.",
-    "ReminderRemoveInput was removed.",
-    "ReminderRemovePayload was removed.",
-    "ResyncRequired no longer implements interface NotificationMessage.",
     "TaskViewDelta was removed.",
     "TaskViewMessage was removed.",
     "TaskViewSnapshot was removed.",

@@ -249,6 +249,32 @@ async def test_a_topic_grows_by_partitions(kafka: Kafka) -> None:
 
 
 @pytest.mark.usefixtures("kafka")
+async def test_a_broker_has_its_data_again_when_another_run_starts_it_on_other_ports(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("again")
+    first = Kafka(folder)
+    await first.start()
+    try:
+        await first.create_topics({"kept": 3})
+    finally:
+        await first.stop()
+
+    second = Kafka(folder)
+    await second.start()
+    try:
+        assert second.servers != first.servers
+        assert await second.partitions("kept") == 3
+        await second.create_topics({"new": 1})
+        producer = AIOKafkaProducer(bootstrap_servers=second.servers)
+        await producer.start()
+        await producer.send_and_wait("kept", b"after")
+        await producer.stop()
+    finally:
+        await second.stop()
+
+
+@pytest.mark.usefixtures("kafka")
 async def test_who_comes_through_a_door_is_cut_off_alone_and_goes_on_where_it_stopped(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

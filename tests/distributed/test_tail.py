@@ -172,10 +172,12 @@ async def test_what_cannot_be_read_is_told_and_passed_over(
         await placed(tail)
         producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
         await producer.start()
-        for body in (b"junk", b"", None, b'{"stream": 1}'):
+        overflowing = event(Topic.TASK_EVENTS, Entry(change=change(stream, 1), before="", hash=b""))
+        overflowing["time"] = "0001-01-01T00:00:00+14:00"
+        for body in (b"junk", b"", None, b'{"stream": 1}', orjson.dumps(overflowing)):
             await producer.send_and_wait(topic, body, key=b"any", partition=0)
         await producer.stop()
         await publish(kafka, topic, stream, [1])
 
         await eventually(lambda: heard.seqs(stream) == [1])
-    assert caplog.messages.count("kafka.malformed") == 4
+    assert caplog.messages.count("kafka.malformed") == 5

@@ -163,6 +163,29 @@ async def test_a_bad_field_is_named_by_its_path(
     assert [error["field"] for error in payload["userErrors"]] == [path]
 
 
+@pytest.mark.parametrize("character", ["é", "\N{PARTY POPPER}", "\x01"])
+async def test_the_longest_description_fits_however_a_client_escapes_it(
+    ada: Person, character: str
+) -> None:
+    longest = character * 100_000
+    query = """mutation ($w: ID!, $d: String!) { taskCreate(workspaceId: $w,
+        input: {title: "long", description: $d}) { userErrors { code } task { description } } }"""
+    payload = {"query": query, "variables": {"w": ada.workspace, "d": longest}}
+
+    by_http = await ada.http.post(
+        f"{ada.url}/graphql",
+        content=json.dumps(payload),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {ada.token}"},
+    )
+    async with ada.socket() as socket:
+        await socket.say(type="subscribe", id="1", payload=payload)
+        by_socket = await socket.hear()
+
+    made = {"taskCreate": {"userErrors": [], "task": {"description": longest}}}
+    assert by_http.json()["data"] == made
+    assert by_socket["payload"]["data"] == made
+
+
 @pytest.mark.parametrize(
     "headers, body, status",
     [
@@ -248,3 +271,34 @@ async def test_memory_stays_flat_under_documents_that_are_all_different(
 def resident_kib(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(row for row in status.splitlines() if row.startswith("VmRSS:")).split()[1])
+
+
+async def test_slow_clients_and_huge_heads_leave_nothing_behind(shared_server: Server) -> None:
+    """As tools for such attacks do it: many connections that say nothing, or never the end."""
+    port, pid = shared_server.port, shared_server.pid
+    before, files = resident_kib(pid), open_files(pid)
+    writers = []
+    for number in range(400):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"" if number % 2 else b"POST /graphql HTTP/1.1\r\nHost: x\r\n")
+        writers.append(writer)
+    _, huge = await asyncio.open_connection("127.0.0.1", port)
+    huge.write(b"POST /graphql HTTP/1.1\r\nX: ")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(200):
+            huge.write(b"a" * 1_000_000)
+            await huge.drain()
+
+    peak = resident_kib(pid)
+    async with asyncio.timeout(20):
+        while open_files(pid) > files + 5:
+            await asyncio.sleep(0.2)
+    for writer in (*writers, huge):
+        writer.transport.abort()
+
+    assert peak - before < 30_000
+    assert httpx.get(f"{shared_server.url}/readyz").status_code == 200
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

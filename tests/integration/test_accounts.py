@@ -415,9 +415,6 @@ async def test_an_account_keeps_a_bounded_number_of_sessions(desk: Desk) -> None
     assert await desk.is_open(newest)
     open_now = "SELECT count(*) FROM session WHERE revoked_at IS NULL"
     assert await desk.lanes.fetchval(open_now) == SESSIONS_MAX
-    desk.clock.at += timedelta(days=40)
-    await desk.enter()
-    assert await desk.lanes.fetchval("SELECT count(*) FROM session") == 1
 
 
 SESSION = """{ accessToken expiresAt refreshToken userErrors { code field message }

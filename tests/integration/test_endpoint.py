@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,12 +25,14 @@ from resolvers.endpoint import HttpEndpoint
 from resolvers.execution import Operations
 from resolvers.negotiation import EVENTS, JSON, RESPONSE
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.sender import Receive, Scope, Send
 from resolvers.streams import Opened
 from schema.context import UseCases
 from tests.worlds import World
 
 BODY_MAX_BYTES = 10_000
+BODY_WAIT_S = 2.0
 QUERY = {"query": "{ viewer { name } }"}
 ADA = {"viewer": {"name": "Ada"}}
 
@@ -60,13 +63,16 @@ async def endpoint(world: World, database_url: str) -> AsyncIterator[HttpEndpoin
         )
         yield HttpEndpoint(
             operations=Operations(
-                build(), reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(lanes))
+                build(),
+                Readers(answers=reader, messages=reader),
+                cast("UseCases", None),
+                PersistedQueries(PostgresStateStore(lanes)),
             ),
             authenticate=authenticate,
             events=events,
             page=page,
             body_max_bytes=BODY_MAX_BYTES,
-            body_wait_s=2.0,
+            body_wait_s=BODY_WAIT_S,
         )
 
 
@@ -98,6 +104,7 @@ async def test_an_answer_has_the_media_type_asked_for(http: httpx.AsyncClient, a
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{accept}; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.json() == {"data": ADA, "extensions": {"cost": 1}}
 
 
@@ -163,6 +170,7 @@ async def test_what_is_no_graphql_request_is_refused_by_its_status(
 
     assert answer.status_code == status
     assert _codes(answer) == ["LIMIT_EXCEEDED" if status == 413 else "MALFORMED"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_nulls_for_what_may_be_left_out_are_fine(http: httpx.AsyncClient) -> None:
@@ -206,6 +214,31 @@ async def test_get_is_for_queries(http: httpx.AsyncClient, query: str, status: i
         assert answer.headers["allow"] == "GET, POST"
     elif status == 200 and "viewer" in query:
         assert answer.json()["data"] == ADA
+
+
+@pytest.mark.parametrize("accept", [JSON, RESPONSE, EVENTS])
+async def test_get_changes_nothing_whatever_it_accepts(
+    http: httpx.AsyncClient, world: World, accept: str
+) -> None:
+    mutation = f"""mutation {{ tagCreate(workspaceId: "{world.home}",
+        input: {{name: "by GET", colour: "#ffffff"}}) {{ tag {{ id }} }} }}"""
+    head = await world.head()
+
+    answer = await http.get("/graphql", params={"query": mutation}, headers={"Accept": accept})
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert _codes(answer) == ["MALFORMED"]
+    assert await world.head() == head
+
+
+async def test_get_may_open_a_stream(http: httpx.AsyncClient, world: World) -> None:
+    query = f'subscription {{ changes(workspaceId: "{world.home}") {{ seq }} }}'
+
+    answer = await http.get("/graphql", params={"query": query}, headers={"Accept": EVENTS})
+
+    assert answer.status_code == 200
+    assert "ChangeStream" in answer.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
@@ -326,7 +359,21 @@ async def test_a_body_without_end_is_dropped_and_refused(endpoint: HttpEndpoint)
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
-async def test_a_body_that_does_not_come_is_refused_in_time(endpoint: HttpEndpoint) -> None:
-    sent = await _drive(endpoint, [(0, _part(b"{", more=True)), (9, _part(b"}", more=False))])
+@pytest.mark.parametrize(
+    "_case, script",
+    [
+        ("nothing", [(9, _part(b"{}", more=False))]),
+        ("a part", [(0, _part(b"{", more=True)), (9, _part(b"}", more=False))]),
+        ("a late part", [(1, _part(b"{", more=True)), (9, _part(b"}", more=False))]),
+        ("a trickle", [(0.3, _part(b" ", more=True))] * 30),
+    ],
+)
+async def test_a_body_that_does_not_come_is_refused_in_time(
+    endpoint: HttpEndpoint, _case: str, script: Script
+) -> None:
+    began = time.monotonic()
+
+    sent = await _drive(endpoint, list(script))
 
     assert sent[0]["status"] == 408
+    assert time.monotonic() - began < BODY_WAIT_S + 0.5

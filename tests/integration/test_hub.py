@@ -24,6 +24,7 @@ from infra.postgres.log import PostgresLog
 from infra.postgres.tail import PostgresTail
 from infra.wire import Wire
 from resolvers.hub import Hub
+from resolvers.origins import Origins
 from resolvers.sockets import Limits, Sockets
 from resolvers.streams import Opened
 from resolvers.websocket import WebSocketEndpoint
@@ -42,7 +43,10 @@ class Replica:
         self.viewers: dict[str, Viewer] = {}
         self.server: Any = None
         self.endpoint = WebSocketEndpoint(
-            sockets=self.sockets, authenticate=self.authenticate, subscribe=self.subscribe
+            sockets=self.sockets,
+            authenticate=self.authenticate,
+            subscribe=self.subscribe,
+            origins=Origins(()),
         )
 
     async def authenticate(self, token: str) -> Viewer:

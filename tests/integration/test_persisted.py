@@ -20,6 +20,7 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import TEXTS_MAX, PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from schema.context import UseCases
 from tests.worlds import World
@@ -44,7 +45,8 @@ class Replica:
         reader = PostgresReader(
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), SystemClock()
         )
-        self.operations = Operations(build(), reader, cast("UseCases", None), self.persisted)
+        readers = Readers(answers=reader, messages=reader)
+        self.operations = Operations(build(), readers, cast("UseCases", None), self.persisted)
         later = datetime.now(UTC) + timedelta(hours=1)
         session = SessionId(UUID(int=1))
         self.ada = Caller(viewer=Viewer(user=world.ada, session=session, expires_at=later))

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from carillon.cleanup import purges
 from carillon.graphql import build
+from carillon.settings import Settings
 from domain.access import Viewer
-from domain.ids import SessionId, UserId, WorkspaceId
+from domain.ids import SessionId, TaskId, UserId, WorkspaceId
 from domain.messages import CaughtUp, ResyncReason, ResyncRequired
 from domain.services.task_patch import TaskPatch
 from domain.workspaces import Role
@@ -25,11 +28,12 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.documents import DOCUMENTS_MAX, Documents
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from resolvers.streams import Stream
-from schema.context import UseCases
 from tests.worlds import World
 
+REACH_WAIT_S = 1.0
 LATER = datetime.now(UTC) + timedelta(hours=1)
 
 
@@ -68,43 +72,141 @@ async def setting(world: World, database_url: str) -> AsyncIterator[Setting]:
         reader = PostgresReader(ReadLanes(generic=lanes, custom=lanes), log, SystemClock())
         operations = Operations(
             build(),
-            reader,
-            cast("UseCases", None),
+            Readers(answers=reader, messages=reader),
+            world.use_cases,
             PersistedQueries(PostgresStateStore(lanes)),
-            reach_wait_s=1.0,
+            reach_wait_s=REACH_WAIT_S,
         )
         yield Setting(world, reader, operations, bob, log)
 
 
-async def test_a_change_shows_its_moment_and_below_it_the_present(setting: Setting) -> None:
+async def test_a_change_shows_its_moment_and_the_present_only_below_it(setting: Setting) -> None:
     world = setting.world
-    task = await world.task("then", assignee=setting.bob)
-    await world.tasks.update(world.command(), task, TaskPatch(title="now"), None)
-    query = """query ($w: ID!) { changes(workspaceId: $w, after: "3") { nodes {
-        kind actor { name email } task { title assignee { name EMAIL } }
+    old, new = await world.task("old parent"), await world.task("new parent")
+    task = await world.task("then", assignee=setting.bob, parent=old)
+    await world.task("child", parent=task)
+    change = TaskPatch(title="now", assignee=world.ada, parent=new)
+    await world.tasks.update(world.command(), task, change, None)
+    await world.tasks.update(world.command(), old, TaskPatch(title="renamed parent"), None)
+    query = """query ($w: ID!) { changes(workspaceId: $w, after: "5") { nodes {
+        kind actor { name email }
+        task { title version assignee { name EMAIL } parent { id title } subtasks { totalCount } }
     } hasNextPage head } }"""
 
-    moment = await setting.ask(query.replace("EMAIL", ""), w=str(world.home))
     present = await setting.ask(query.replace("EMAIL", "email"), w=str(world.home))
     await world.workspaces.remove_member(world.command(), world.home, setting.bob)
     gone = await setting.ask(query.replace("EMAIL", "email"), w=str(world.home))
 
-    def titles(data: Any) -> list[Any]:
-        return [node["task"]["title"] for node in data["changes"]["nodes"] if node["task"]]
-
-    assert titles(moment) == ["then", "now"]
-    assert titles(present) == ["now", "now"]
-    assert present["changes"]["nodes"][0] == {
+    nodes = present["changes"]["nodes"]
+    assert [(node["kind"], node["task"]["title"]) for node in nodes] == [
+        ("task.created", "then"),
+        ("task.created", "child"),
+        ("task.updated", "now"),
+        ("task.updated", "renamed parent"),
+    ]
+    assert nodes[0] == {
         "kind": "task.created",
         "actor": {"name": "Ada", "email": f"{world.ada}@example.com"},
         "task": {
-            "title": "now",
+            "title": "then",
+            "version": 1,
             "assignee": {"name": "Bob", "email": f"{setting.bob}@example.com"},
+            "parent": {"id": str(old), "title": "renamed parent"},
+            "subtasks": {"totalCount": 1},
         },
+    }
+    assert nodes[2]["task"] == {
+        "title": "now",
+        "version": 2,
+        "assignee": {"name": "Ada", "email": f"{world.ada}@example.com"},
+        "parent": {"id": str(new), "title": "new parent"},
+        "subtasks": {"totalCount": 1},
     }
     # Once gone, somebody is known by name only.
     assert gone["changes"]["nodes"][0]["task"]["assignee"] == {"name": "Bob", "email": None}
-    assert (moment["changes"]["hasNextPage"], moment["changes"]["head"]) == (False, "5")
+    assert (present["changes"]["hasNextPage"], present["changes"]["head"]) == (False, "9")
+
+
+CREATE = """mutation ($w: ID!, $i: TaskCreateInput!) { taskCreate(workspaceId: $w, input: $i) {
+    task { id title version BELOW } seq userErrors { code } } }"""
+
+
+@pytest.mark.parametrize(
+    "_case, below, then, now",
+    [
+        ("flat", "", {}, {}),
+        ("a connection", "subtasks { totalCount }", {"subtasks": {"totalCount": 0}}, 1),
+        ("an address", "assignee { name email }", None, None),
+    ],
+)
+async def test_a_repeat_answers_with_the_change_made_then_however_deep_it_asks(
+    setting: Setting, _case: str, below: str, then: dict[str, Any] | None, now: Any
+) -> None:
+    world = setting.world
+    given = {"title": "then", "assigneeId": str(setting.bob), "clientMutationId": "k" * 20}
+    query = CREATE.replace("BELOW", below)
+    address = {"assignee": {"name": "Bob", "email": f"{setting.bob}@example.com"}}
+
+    first = await setting.ask(query, w=str(world.home), i=given)
+    task = TaskId(UUID(first["taskCreate"]["task"]["id"]))
+    patch = TaskPatch(title="now", assignee=world.ada)
+    await world.tasks.update(world.command(), task, patch, None)
+    await world.task("child", parent=task)
+    again = await setting.ask(query, w=str(world.home), i=given)
+
+    shallow = {"id": str(task), "title": "then", "version": 1}
+    assert first["taskCreate"]["task"] == shallow | (address if then is None else then)
+    deep = {"subtasks": {"totalCount": now}} if now else {}
+    assert again["taskCreate"]["task"] == shallow | (address if now is None else deep)
+    assert again["taskCreate"]["seq"] == first["taskCreate"]["seq"]
+
+
+async def test_a_stale_version_shows_the_current_state_and_the_present_below(
+    setting: Setting,
+) -> None:
+    task = await setting.world.task("current")
+    await setting.world.task("child", parent=task)
+    query = """mutation ($id: ID!) { taskUpdate(id: $id, input: {expectedVersion: 9, title: "x"}) {
+        task { title version subtasks { nodes { title } } } userErrors { code } } }"""
+
+    data = await setting.ask(query, id=str(task))
+
+    shown = {"title": "current", "version": 1, "subtasks": {"nodes": [{"title": "child"}]}}
+    assert data["taskUpdate"] == {"task": shown, "userErrors": [{"code": "STALE_VERSION"}]}
+
+
+async def test_payloads_of_workspaces_and_members_show_what_lies_below(setting: Setting) -> None:
+    cyd, _ = await setting.world.sign_up("Cyd")
+    query = """mutation ($w: ID!, $email: String!, $cyd: ID!) {
+        made: workspaceCreate(input: {name: "New"}) { workspace {
+            name viewerRole members { nodes { role user { name } } } categories { id } } }
+        added: memberAdd(workspaceId: $w, input: {email: $email, role: MEMBER}) {
+            member { role user { name email } } }
+        removed: memberRemove(workspaceId: $w, userId: $cyd) {
+            workspace { id members { totalCount } } seq }
+    }"""
+
+    email = f"{cyd}@example.com"
+    data = await setting.ask(query, w=str(setting.world.home), email=email, cyd=str(cyd))
+
+    assert data["made"]["workspace"] == {
+        "name": "New",
+        "viewerRole": "OWNER",
+        "members": {"nodes": [{"role": "OWNER", "user": {"name": "Ada"}}]},
+        "categories": [],
+    }
+    assert data["added"]["member"] == {"role": "MEMBER", "user": {"name": "Cyd", "email": email}}
+    home = {"id": str(setting.world.home), "members": {"totalCount": 2}}
+    assert data["removed"] == {"workspace": home, "seq": "5"}
+
+
+async def test_who_leaves_a_workspace_is_shown_nothing_of_it(setting: Setting) -> None:
+    query = """mutation ($w: ID!, $u: ID!) { memberRemove(workspaceId: $w, userId: $u) {
+        workspace { id } seq userErrors { code } } }"""
+
+    data = await setting.ask(query, setting.bob, w=str(setting.world.home), u=str(setting.bob))
+
+    assert data["memberRemove"] == {"workspace": None, "seq": "4", "userErrors": []}
 
 
 async def test_a_member_who_is_gone_stays_as_the_log_shows_them(setting: Setting) -> None:
@@ -119,6 +221,30 @@ async def test_a_member_who_is_gone_stays_as_the_log_shows_them(setting: Setting
 
     bob = {"role": "MEMBER", "user": {"name": "Bob", "email": None}}
     assert data["changes"]["nodes"] == [{"kind": "member.removed", "member": bob}]
+
+
+async def test_the_log_shows_a_purged_task_as_it_was_and_then_none(setting: Setting) -> None:
+    world, settings = setting.world, Settings(keep_trash_days=1)
+    head = await world.head()
+    task = await world.task("milk")
+    await world.tasks.delete(world.command(), task, None)
+    await world.lanes.fetch("UPDATE task SET deleted_at = '2026-01-01Z' WHERE id = $1", task)
+    trash = purges(settings, world.lanes)[-1]
+    assert [count async for count in trash.batches(datetime.now(UTC))] == [0, 1]
+    query = """query ($w: ID!, $a: Sequence!) {{ changes(workspaceId: $w, after: $a) {{ nodes {{
+        kind subjectId task {{ title {below} }} }} }} }}"""
+
+    async def seen(below: str) -> list[Any]:
+        asked = query.format(below=below)
+        data = await setting.ask(asked, w=str(world.home), a=str(head))
+        assert {node["subjectId"] for node in data["changes"]["nodes"]} == {str(task)}
+        return [(node["kind"], node["task"]) for node in data["changes"]["nodes"]]
+
+    milk = {"title": "milk"}
+    kinds = ("task.created", "task.deleted", "task.purged")
+    assert await seen("") == list(zip(kinds, (milk, milk, None), strict=True))
+    # What lies below it is read as it is now, and there is nothing any more.
+    assert await seen("subtasks { totalCount }") == [(kind, None) for kind in kinds]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +315,18 @@ async def test_at_least_gives_up_in_time_and_leaves_the_neighbours(
     assert answer["errors"][0]["path"] == ["a"]
 
 
+async def test_all_roots_of_a_request_wait_as_long_as_one(setting: Setting) -> None:
+    far = " ".join(f'a{n}: workspace(id: $w, atLeast: "999") {{ id }}' for n in range(6))
+    query = f"query ($w: ID!) {{ {far} b: workspace(id: $w) {{ id }} }}"
+    began = time.monotonic()
+
+    answer = await setting.send(query, w=str(setting.world.home))
+
+    assert time.monotonic() - began < 2 * REACH_WAIT_S
+    assert [e["extensions"]["code"] for e in answer["errors"]] == ["UNAVAILABLE"] * 6
+    assert answer["data"]["b"] == {"id": str(setting.world.home)}
+
+
 async def test_a_stranger_is_not_kept_waiting_for_what_they_cannot_see(setting: Setting) -> None:
     stranger, _ = await setting.world.sign_up("Cyd")
     query = """query ($w: ID!) { workspace(id: $w, atLeast: "999") { id }
@@ -243,9 +381,8 @@ async def test_plans_are_kept_by_shape_and_bounded(setting: Setting) -> None:
             made.append(prepare(selection))
             return made[-1]
 
-    setting.operations._documents._reader = Counting(
-        setting.reader._lanes, setting.log, SystemClock()
-    )
+    counting = Counting(setting.reader._lanes, setting.log, SystemClock())
+    setting.operations._documents._readers = Readers(answers=counting, messages=counting)
     query = """query ($w: ID!, $f: TaskFilter, $a: String) {
         tasks(workspaceId: $w, filter: $f, after: $a, first: 3) { seq } }"""
     home = str(setting.world.home)
@@ -265,7 +402,8 @@ async def test_plans_are_kept_by_shape_and_bounded(setting: Setting) -> None:
 
 
 async def test_documents_are_kept_up_to_a_bound_and_only_if_valid(setting: Setting) -> None:
-    documents = Documents(setting.operations._core, setting.reader)
+    readers = Readers(answers=setting.reader, messages=setting.reader)
+    documents = Documents(setting.operations._core, readers)
     for number in range(DOCUMENTS_MAX + 10):
         documents.operation(f"{{ a{number}: viewer {{ id }} }}", None)
 

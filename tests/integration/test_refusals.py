@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -12,7 +12,6 @@ import pytest
 from carillon.graphql import build
 from domain.access import Viewer
 from domain.ids import SessionId, UserId
-from domain.services.accounts import AccountService
 from infra.clock import SystemClock
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.log import PostgresLog
@@ -20,7 +19,7 @@ from infra.postgres.plans import PostgresReader, ReadLanes
 from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
-from schema.context import UseCases
+from resolvers.preparation import Readers
 from tests.worlds import World
 
 CREATE = """mutation ($at: ID!, $input: TaskCreateInput!) {
@@ -67,20 +66,13 @@ class Api:
 
 @pytest.fixture
 async def api(world: World, database_url: str) -> AsyncIterator[Api]:
-    use = UseCases(
-        accounts=cast("AccountService", None),
-        labels=world.labels,
-        occurrences=world.occurrences,
-        series=world.series,
-        tasks=world.tasks,
-        workspaces=world.workspaces,
-    )
     async with Lanes(database_url, LaneOptions(size=2)) as lanes:
         reader = PostgresReader(
             ReadLanes(generic=lanes, custom=lanes), PostgresLog(lanes), SystemClock()
         )
+        readers = Readers(answers=reader, messages=reader)
         persisted = PersistedQueries(PostgresStateStore(lanes))
-        yield Api(world, Operations(build(), reader, use, persisted))
+        yield Api(world, Operations(build(), readers, world.use_cases, persisted))
 
 
 async def test_all_that_is_wrong_with_a_new_task_is_told_at_once(api: Api) -> None:

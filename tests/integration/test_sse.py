@@ -61,6 +61,7 @@ class Service:
         ):
             assert response.status_code == 200
             assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert response.headers["x-content-type-options"] == "nosniff"
             yield _events(response)
 
 

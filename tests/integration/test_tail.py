@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from domain.ids import WorkspaceId
 from domain.workspaces import Role
 from infra.clock import SystemClock
 from infra.postgres.access import AccessPoll, PostgresAccess
@@ -56,13 +58,16 @@ async def test_the_log_reads_pages_and_heads(lanes: Lanes, database: Database) -
     await database.prune(workspace, 2)
 
     page = await log.read(workspace, 2, 2)
-    heads = await log.heads([workspace, (await database.user()).user])  # type: ignore[list-item]
+    somebody = WorkspaceId((await database.user()).user)
+    heads = await log.heads([workspace, somebody, WorkspaceId(uuid4())])
 
     assert [change.seq for change in page] == [3, 4]
     assert (page[0].stream, page[0].payload) == (workspace, '{"title":"Käse"}')
     assert page[0].at.utcoffset() == timedelta(0)
     assert {(stream, head.head, head.floor) for stream, head in heads.items()} == {
-        (workspace, 5, 2)
+        (workspace, 5, 2),
+        # A stream of one's own is there before its first change.
+        (somebody, 0, 0),
     }
 
 

@@ -17,9 +17,12 @@ from websockets.typing import Subprotocol
 from domain.access import Viewer
 from domain.errors import Unauthenticated
 from domain.ids import WorkspaceId
+from domain.reading import too_large
 from infra.wire import Wire
+from resolvers.cost import COST_MAX
 from resolvers.hub import Hub
-from resolvers.sockets import Limits, Sockets
+from resolvers.origins import Origins
+from resolvers.sockets import FULL, Limits, Sockets
 from resolvers.streams import Opened, problem
 from resolvers.websocket import SocketLimits, WebSocketEndpoint
 from tests.live import (
@@ -33,8 +36,15 @@ from tests.live import (
     viewer,
 )
 
+LARGE_BYTES = 3_000_000
 LIMITS = SocketLimits(
-    init_wait_s=0.3, message_max_bytes=2_000, id_max_chars=20, operations_max=5, messages_burst=50
+    init_wait_s=0.3,
+    anonymous_idle_s=0.6,
+    message_max_bytes=2_000,
+    id_max_chars=20,
+    operations_max=5,
+    answers_max=2,
+    messages_burst=50,
 )
 
 
@@ -51,6 +61,9 @@ class Service:
     opening: asyncio.Event = field(default_factory=asyncio.Event)
     viewers: dict[str, Viewer] = field(default_factory=dict)
     streams: list[TextStream] = field(default_factory=list)
+    at_work: int = 0
+    most_at_work: int = 0
+    answered: int = 0
 
     @property
     def port(self) -> int:
@@ -65,14 +78,27 @@ class Service:
         match payload["query"]:
             case "subscription":
                 variables: Any = payload.get("variables") or {}
-                stream = TextStream(self.workspace, after=variables.get("after"))
+                stream = TextStream(
+                    self.workspace,
+                    after=variables.get("after"),
+                    cost=variables.get("cost", 1),
+                    group=variables.get("group", "everybody"),
+                )
                 self.streams.append(stream)
                 return stream
             case "slow":
-                await self.opening.wait()
+                self.at_work += 1
+                self.most_at_work = max(self.most_at_work, self.at_work)
+                try:
+                    await self.opening.wait()
+                finally:
+                    self.at_work -= 1
                 return b'{"data":{"slow":true}}'
             case "query":
                 return json.dumps({"data": {"viewer": viewer is not None}}).encode()
+            case "large":
+                self.answered += 1
+                return b'{"data":{"text":"' + b"x" * LARGE_BYTES + b'"}}'
             case "crash":
                 raise ZeroDivisionError("secret")
             case _:
@@ -102,7 +128,7 @@ async def served_service(
         sockets=sockets,
         authenticate=service.authenticate,
         subscribe=service.subscribe,
-        allowed_origins=["https://tasks.example"],
+        origins=Origins(["https://tasks.example"]),
         limits=LIMITS,
     )
     options = {"ws_max_size": 10_000, "ws_ping_interval": 0.2, "ws_ping_timeout": ping_timeout_s}
@@ -205,6 +231,14 @@ async def test_an_id_in_use_is_not_given_twice(service: Service) -> None:
         await subscribe(socket, "a")
         await subscribe(socket, "a")
         assert await closed(socket) == (4409, "Subscriber for a already exists")
+
+
+async def test_a_strange_id_in_use_is_not_given_twice_either(service: Service) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        await subscribe(socket, "\ud800", "slow")
+        await subscribe(socket, "\ud800", "slow")
+        assert await closed(socket) == (4409, "Subscriber for ? already exists")
 
 
 async def test_an_id_may_be_used_again_after_completion(service: Service) -> None:
@@ -394,6 +428,113 @@ async def test_one_operation_too_many_is_refused_and_the_others_go_on(service: S
     assert again["type"] == "next"
 
 
+async def test_few_operations_of_a_socket_are_at_work_at_a_time(service: Service) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        for number in range(LIMITS.operations_max):
+            await subscribe(socket, str(number), "slow")
+        await send(socket, type="ping")
+        assert await receive(socket) == {"type": "pong"}
+        assert service.at_work == LIMITS.answers_max
+        # One of those at work and one that waits are given up; the rest has its turn.
+        await send(socket, type="complete", id="0")
+        await send(socket, type="complete", id="4")
+        await send(socket, type="ping")
+        assert await receive(socket) == {"type": "pong"}
+        service.opening.set()
+        ids = [(await receive(socket))["id"] for _ in range(6)]
+
+    assert ids == ["1", "1", "2", "2", "3", "3"]
+    assert service.most_at_work == LIMITS.answers_max
+
+
+async def test_answers_that_a_client_does_not_take_are_few(service: Service) -> None:
+    async with service.open(max_queue=1, max_size=None) as deaf:
+        await init(deaf)
+        deaf.transport.pause_reading()
+        for number in range(LIMITS.operations_max):
+            await subscribe(deaf, str(number), "large")
+        await eventually(lambda: service.answered >= LIMITS.answers_max)
+        await asyncio.sleep(0.3)
+        answered = service.answered
+        [connection] = service.server.server_state.connections
+        buffered = connection.transport.get_write_buffer_size()
+        deaf.transport.resume_reading()
+        got = [await receive(deaf) for _ in range(2 * LIMITS.operations_max)]
+
+    # What the kernels hold of the first counts as taken.
+    assert answered <= LIMITS.answers_max + 1
+    assert buffered <= LARGE_BYTES + 100
+    assert sum(message["type"] == "complete" for message in got) == LIMITS.operations_max
+
+
+async def test_messages_that_wait_for_their_turn_are_bounded(service: Service) -> None:
+    filler = "x" * (LIMITS.message_max_bytes - 200)
+    async with service.open() as socket:
+        await init(socket)
+        for turn in range(20):
+            # Given up at once, before they have begun.
+            await subscribe(socket, f"gone{turn}", "slow", filler=filler)
+            await send(socket, type="complete", id=f"gone{turn}")
+        for number in range(LIMITS.operations_max):
+            await subscribe(socket, str(number), "slow", filler=filler)
+        await send(socket, type="ping")
+        with pytest.raises(TimeoutError):
+            # Not read: the messages of two at work are as much as may be held.
+            async with asyncio.timeout(0.5):
+                await socket.recv()
+        service.opening.set()
+        got = [await receive(socket) for _ in range(2 * LIMITS.operations_max + 1)]
+
+    assert sum(message["type"] == "complete" for message in got) == LIMITS.operations_max
+    assert {"type": "pong"} in got
+
+
+async def test_subscriptions_of_one_person_cost_so_much_together_and_no_more(
+    service: Service,
+) -> None:
+    service.viewers["other"] = service.log.join(service.workspace)
+    half = COST_MAX // 2
+    async with service.open() as one, service.open() as two, service.open() as other:
+        await init(one)
+        await init(two)
+        await init(other, "other")
+        await subscribe(one, "1", cost=half)
+        await subscribe(two, "1", cost=half)
+        assert [await receive(socket) for socket in (one, two)] == [caught_up(0)] * 2
+        await subscribe(two, "2", cost=1)
+        refused = await receive(two)
+        await subscribe(other, "1", cost=COST_MAX)
+        assert await receive(other) == caught_up(0)
+        await send(one, type="complete", id="1")
+        await eventually(lambda: service.hub._costs[service.member.user] == half)
+        await subscribe(two, "2", cost=half)
+        assert await receive(two) == caught_up(0, "2")
+
+    assert (refused["id"], refused["type"]) == ("2", "error")
+    assert refused["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    await eventually(lambda: not service.hub._costs)
+
+
+async def test_a_stream_whose_message_is_too_large_ends_and_its_neighbours_go_on(
+    service: Service,
+) -> None:
+    async with service.open() as socket:
+        await init(socket)
+        await subscribe(socket, "1", group="large")
+        await receive(socket)
+        await subscribe(socket, "2")
+        await receive(socket)
+        service.streams[0].failures.append(too_large(7))
+        service.commit()
+        messages = sorted([await receive(socket) for _ in range(2)], key=lambda one: one["id"])
+
+    assert messages[0]["type"] == "error"
+    assert messages[0]["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    assert "7 bytes" in messages[0]["payload"][0]["message"]
+    assert messages[1] == change(1, "2")
+
+
 async def test_a_flood_of_messages_is_slowed_down(service: Service) -> None:
     count = LIMITS.messages_burst + 25
     async with service.open() as socket:
@@ -407,7 +548,13 @@ async def test_a_flood_of_messages_is_slowed_down(service: Service) -> None:
 
 
 async def test_pages_of_other_sites_are_kept_out(service: Service) -> None:
-    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{service.port + 1}"):
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://[::1",
+        "",
+        f"http://127.0.0.1:{service.port + 1}",
+    ):
         with pytest.raises(InvalidStatus) as refused:
             async with service.open(origin=origin):
                 raise AssertionError("it was let in")
@@ -578,9 +725,9 @@ async def test_sockets_are_bounded_for_the_process_and_for_each_user() -> None:
         service = await served_service(stack, limits=Limits(sockets=3, sockets_a_user=2))
         service.viewers["other"] = viewer()
         first = await stack.enter_async_context(service.open())
+        await init(first)
         second = await stack.enter_async_context(service.open())
-        for socket in (first, second):
-            await init(socket)
+        await init(second)
 
         third = await stack.enter_async_context(service.open())
         await send(third, type="connection_init", payload={"token": "good"})
@@ -595,3 +742,75 @@ async def test_sockets_are_bounded_for_the_process_and_for_each_user() -> None:
         await eventually(lambda: len(service.sockets) == 2)
         sixth = await stack.enter_async_context(service.open())
         await init(sixth)
+
+
+@pytest.mark.parametrize("_case, message", [("silent", ""), ("pinging", '{"type":"ping"}')])
+async def test_a_socket_without_a_token_does_not_stay_idle(
+    service: Service, _case: str, message: str
+) -> None:
+    async with service.open() as anonymous, service.open() as member:
+        await init(member)
+        await send(anonymous, type="connection_init")
+        await receive(anonymous)
+        began = time.monotonic()
+        await subscribe(anonymous, "1", "slow")
+        await asyncio.sleep(LIMITS.anonymous_idle_s + 0.2)
+        # What it waits for keeps it open, and the time counts from its end.
+        service.opening.set()
+        assert (await receive(anonymous))["id"] == "1"
+        ended = time.monotonic()
+        while anonymous.close_code is None and time.monotonic() - ended < 3:
+            with suppress(ConnectionClosed):
+                await anonymous.send(message) if message else None
+                await asyncio.sleep(0.05)
+        assert (anonymous.close_code, anonymous.close_reason) == (4408, "Idle without a token")
+        assert LIMITS.anonymous_idle_s - 0.1 < time.monotonic() - ended < 2
+        assert time.monotonic() - began > 2 * LIMITS.anonymous_idle_s
+        await send(member, type="ping")
+        assert await receive(member) == {"type": "pong"}
+
+
+async def test_those_without_a_token_have_a_share_and_leave_room_for_others() -> None:
+    async with AsyncExitStack() as stack:
+        service = await served_service(stack, limits=Limits(sockets=30))
+        share = Limits(sockets=30).anonymous
+        strangers = [await stack.enter_async_context(service.open()) for _ in range(share)]
+        # Before anybody has said who they are, an address has no more than the share.
+        async with service.open() as refused:
+            assert await closed(refused) == (1013, "Try again later")
+        for socket in strangers[1:]:
+            await send(socket, type="connection_init")
+            await receive(socket)
+        await init(strangers[0])
+        late = await stack.enter_async_context(service.open())
+        await init(late)
+        last = await stack.enter_async_context(service.open())
+        await send(last, type="connection_init")
+        await receive(last)
+        async with service.open() as refused:
+            assert await closed(refused) == (1013, "Try again later")
+
+        await last.close()
+        await eventually(lambda: len(service.sockets) == share + 1)
+        again = await stack.enter_async_context(service.open())
+        await init(again)
+
+
+async def test_the_share_of_those_without_a_token_is_one_for_all_addresses() -> None:
+    class Nobody:
+        def shut(self, code: int, reason: str) -> None:
+            raise AssertionError(code)
+
+    log = MemoryLog()
+    sockets = Sockets(Hub(log=log, access=log, events=ManualEvents(log)), Limits(sockets=20))
+    crowd = [Nobody() for _ in range(3)]
+    for number, one in enumerate(crowd):
+        assert sockets.refusal(f"192.0.2.{number}") is None
+        sockets.enter(one, f"192.0.2.{number}")
+
+    assert [sockets.stay_unknown(one) for one in crowd] == [None, None, FULL]
+    sockets.leave(crowd[0])
+    assert sockets.stay_unknown(crowd[2]) is None
+    for one in crowd:
+        sockets.leave(one)
+    assert len(sockets) == 0

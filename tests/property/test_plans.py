@@ -33,6 +33,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.failures import failure
 from resolvers.persisted import PersistedQueries
+from resolvers.preparation import Readers
 from resolvers.responses import Rejected
 from schema.context import UseCases
 from tests.documents import Documents
@@ -212,6 +213,7 @@ def _change(number: int, one: Task) -> Change:
         fields=("title", "due"),
         key=None if number % 3 else f"key {number}",
         payload=text(task_state(one, display)),
+        version=1,
     )
 
 
@@ -253,7 +255,7 @@ async def _fill_series(connection: asyncpg.Connection, facts: Facts) -> None:
         )  # fmt: skip
 
 
-async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:
+async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:  # noqa: C901 - flat
     for a in facts.accounts:
         await connection.execute(
             "INSERT INTO account VALUES ($1, $2, $2, $3, $4, 'x', $5)",
@@ -278,6 +280,26 @@ async def _fill(connection: asyncpg.Connection, facts: Facts) -> None:
             )  # fmt: skip
     await _fill_series(connection, facts)
     await insert(connection, facts.tasks)
+    for r in facts.reminders:
+        day, nag = r["onDay"] or {}, r["nag"] or {}
+        await connection.execute(
+            "INSERT INTO reminder VALUES"
+            " ($1, $2, $3, $4::text::timestamptz, $5, $6, $7, $8, $9, $10, false, $11)",
+            r["id"], r["task"], r["user"], r["at"], r["beforeDue"], day.get("time"),
+            day.get("daysBefore"), r["channels"], nag.get("every"), nag.get("times"), NOW,
+        )  # fmt: skip
+    for n in facts.notifications:
+        await connection.execute(
+            "INSERT INTO notification VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::timestamptz,"
+            " $9::text::timestamptz, $10::text::timestamptz, $11)",
+            n["id"], n["user"], n["kind"].upper(), n["title"], n["body"], n["workspaceId"],
+            n["taskId"], n["createdAt"], n["readAt"], n["archivedAt"], int(n["seq"]),
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO user_stream (id, head, head_hash, floor_hash) VALUES ($1, $2, '', '')"
+            " ON CONFLICT (id) DO UPDATE SET head = excluded.head",
+            n["user"], int(n["seq"]),
+        )  # fmt: skip
     for c in facts.changes:
         await connection.execute(
             "INSERT INTO change VALUES"
@@ -308,7 +330,49 @@ def _facts() -> Facts:
         series=SERIES,
         slots=_slots(tasks),
         changes=[_change(number, one) for number, one in enumerate(mine, 1)],
+        reminders=_reminders(mine),
+        notifications=_notifications(),
     )
+
+
+def _reminders(tasks: list[Task]) -> list[dict[str, Any]]:
+    """Returns some of each kind, in the order in which they ring."""
+    kinds: list[dict[str, Any]] = [
+        {"beforeDue": "P1DT30M", "onDay": None, "nag": {"every": "PT1H30M", "times": 3}},
+        {"beforeDue": None, "onDay": {"time": "09:00", "daysBefore": 0}, "nag": None},
+        {"beforeDue": None, "onDay": {"time": "09:00:07", "daysBefore": 2}, "nag": None},
+        {"beforeDue": None, "onDay": None, "nag": None},
+    ]
+    return [
+        {
+            "id": UUID(int=600 + number),
+            "task": one.id,
+            "user": (ADA, BOB, CYD)[number % 3],
+            "at": None if number % 5 == 4 else instant_text(NOW + timedelta(seconds=number)),
+            "channels": ["EMAIL", "PUSH"] if number % 2 else ["IN_APP"],
+            **kinds[number % 4],
+        }
+        for number, one in enumerate([*tasks[:20], *tasks[:10]])
+    ]
+
+
+def _notifications() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": UUID(int=700 + number),
+            "user": (ADA, CYD)[number % 2],
+            "seq": str(number + 1),
+            "kind": ("reminder", "digest")[number // 2 % 2],
+            "title": TITLES[number % len(TITLES)],
+            "body": "kitchen\nplan" if number % 3 else "",
+            "workspaceId": None if number % 4 == 2 else HOME,
+            "taskId": None if number % 4 == 2 else UUID(int=101),
+            "createdAt": instant_text(NOW + timedelta(microseconds=number * 1000)),
+            "readAt": instant_text(NOW) if number % 3 == 0 else None,
+            "archivedAt": instant_text(NOW) if number % 6 == 0 else None,
+        }
+        for number in range(9)
+    ]
 
 
 def _pools(facts: Facts) -> dict[str, Any]:
@@ -328,6 +392,8 @@ def _pools(facts: Facts) -> dict[str, Any]:
         "atLeast": [None, "0", "1"],
         "first": [None, 0, 1, 2, 3, 7],
         "Query.tasks.first": [None, 0, 1, 3, 7, 50, -1, 201],
+        "Query.notifications.first": [0, 1, 2, 50, -1, 201],
+        "Query.notifications.after": [None, None, "0", "2", "4", "1000"],
         "Query.changes.first": [0, 1, 5, 100, -1, 201],
         "Query.changes.after": ["0", "3", str(len(facts.changes)), "1000"],
         "Query.tasks.last": [None, None, None, 0, 2, 5, -2],
@@ -388,7 +454,10 @@ async def world(database_url: str) -> AsyncIterator[World]:
         core = schema._schema
         # Queries ask for no use case.
         operations = Operations(
-            schema, reader, cast("UseCases", None), PersistedQueries(PostgresStateStore(generic))
+            schema,
+            Readers(answers=reader, messages=reader),
+            cast("UseCases", None),
+            PersistedQueries(PostgresStateStore(generic)),
         )
         documents = Documents(core, Random(0), _pools(facts))
         yield World(operations, facts, plain(build()._schema, facts), documents)
@@ -402,7 +471,8 @@ async def _found(connection: asyncpg.Connection, search: str) -> dict[UUID, floa
         asked.match,
         asked.rank,
     )
-    return {row["id"]: row["rank"] for row in rows}
+    # A cursor writes a zero as PostgreSQL does.
+    return {row["id"]: row["rank"] or 0 for row in rows}
 
 
 Told = tuple[str | None, set[tuple[str, str]]]
@@ -476,6 +546,7 @@ async def test_so_has_a_page_of_the_log(world: World) -> None:
     world.documents.without = frozenset(
         {
             *(f"Query.{name}" for name in ("viewer", "workspace", "task", "tasks", "series")),
+            *("Query.notifications", "Query.notificationPreferences", "Task.reminders"),
             *("Query.recurrencePreview", "Task.subtasks", "Task.parent", "Task.series"),
             *("Change.series", "User.email"),
         }

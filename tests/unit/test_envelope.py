@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from domain.changes import Change, chain, digest, head_digest, text
-from domain.events import VERSION, Malformed
+from domain.events import PURGED, VERSION, Malformed
 from domain.ids import ChangeId, UserId
 from domain.outbox import Entry, Topic
 from infra.envelope import delivered, event
@@ -32,6 +32,7 @@ def entry(**given: Any) -> Entry:
         "fields": ("title", "tags"),
         "key": "k" * 16,
         "payload": text({"id": str(TASK), "title": 'Käse\n"x" \\ 😀', "version": 3}),
+        "version": VERSION,
         "trace": TRACE,
     }
     return Entry(
@@ -70,6 +71,12 @@ def test_an_event_is_a_cloud_event_of_the_change() -> None:
     assert data["state"] == {"id": str(TASK), "title": 'Käse\n"x" \\ 😀', "version": 3}
     # CloudEvents 1.0, 3.1: extension names are lower-case letters and digits.
     assert all(name.isalnum() and name.islower() for name in made)
+
+
+def test_an_event_has_the_version_of_its_writer() -> None:
+    made = event(Topic.TASK_EVENTS, entry(version=VERSION + 1))
+
+    assert made["schemaversion"] == str(VERSION + 1)
 
 
 def test_users_streams_have_a_source_of_their_own() -> None:
@@ -135,6 +142,11 @@ def test_a_newer_version_tells_its_place_and_is_not_read() -> None:
         b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "x", "schemaversion": "1"}',
         b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "0", "schemaversion": "1"}',
         b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "1", "schemaversion": "1"}',
+        b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": 1.5, "schemaversion": "9"}',
+        b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "1_0", "schemaversion": "9"}',
+        b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "1", "schemaversion": true}',
+        b'{"stream": "00000000-0000-0000-0000-000000000001", "seq": "9223372036854775808",'
+        b' "schemaversion": "9"}',
     ],
 )
 def test_what_is_no_event_of_ours_is_malformed(body: bytes) -> None:
@@ -149,3 +161,44 @@ def test_an_event_that_is_not_whole_is_malformed(missing: str) -> None:
 
     with pytest.raises(Malformed):
         delivered(orjson.dumps(made))
+
+
+@pytest.mark.parametrize(
+    "where,name,value",
+    [
+        ("event", "time", "0001-01-01T00:00:00+14:00"),
+        ("event", "time", "9999-12-31T23:59:59-14:00"),
+        ("event", "time", "2026-11-24T09:30:00"),
+        ("event", "time", 1),
+        ("event", "id", 1),
+        ("event", "subject", {}),
+        ("event", "traceparent", {}),
+        ("event", "data", []),
+        ("data", "kind", {}),
+        ("data", "actor", "Ada"),
+        ("data", "actor", {"id": str(USER), "name": 1}),
+        ("data", "fields", "abc"),
+        ("data", "fields", [1]),
+        ("data", "key", {}),
+        ("data", "state", None),
+        ("data", "state", "text"),
+    ],
+)
+def test_a_value_of_another_type_is_malformed_and_says_so(
+    where: str, name: str, value: object
+) -> None:
+    made = json.loads(orjson.dumps(event(Topic.TASK_EVENTS, entry())))
+    (made if where == "event" else made["data"])[name] = value
+
+    with pytest.raises(Malformed, match="The event is not whole: "):
+        delivered(orjson.dumps(made))
+
+
+@pytest.mark.parametrize("kind", [PURGED, "kind.of.tomorrow"])
+def test_what_is_gone_for_good_has_no_state_and_an_unknown_kind_may_have_none(kind: str) -> None:
+    made = event(Topic.TASK_EVENTS, entry(kind=kind, payload="null"))
+
+    found = delivered(orjson.dumps(made)).change
+
+    assert found is not None
+    assert (found.kind, found.payload) == (kind, "null")

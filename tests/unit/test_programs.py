@@ -37,6 +37,16 @@ def said(program: Program, word: str) -> Callable[[], Awaitable[bool]]:
     return is_said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells its range; others' begins higher")
+def test_free_ports_are_none_that_an_outgoing_connection_could_take() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+
+    found = free_ports(50)
+
+    assert len(set(found)) == 50
+    assert [port for port in found if first <= port <= last] == []
+
+
 async def test_a_program_starts_stops_and_starts_again(tmp_path: Path) -> None:
     program = Program("hello", ["sh", "-c", "echo hello; exec sleep 600"], folder=tmp_path, env={})
 
@@ -106,6 +116,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells its range; others' begins higher")
 def test_free_ports_are_all_different() -> None:
     ports = free_ports(20)
 

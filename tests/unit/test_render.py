@@ -8,8 +8,8 @@ import pytest
 from domain.changes import Change, text
 from domain.ids import ChangeId, UserId
 from domain.messages import CaughtUp, Message, ResyncReason, ResyncRequired
-from domain.selection import Field, Selection
-from resolvers.render import holds, message_state, render
+from domain.selection import Field, Missing, Selection
+from resolvers.render import message_state, render
 
 STATE = {
     "id": "1",
@@ -19,7 +19,8 @@ STATE = {
     "assignee": {"id": "4", "name": "Ada"},
     "parent": {"id": "5"},
 }
-NAME, EMAIL = Field("name", "name"), Field("email", "email")
+NAME, EMAIL, TITLE = (Field(name, name) for name in ("name", "email", "title"))
+SUBTASKS = Field("s", "subtasks", Selection("TaskConnection"), 0)
 
 
 def _task(*fields: Field) -> Selection:
@@ -40,21 +41,40 @@ def test_fields_come_under_their_keys_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "_case, field, expected",
+    "_case, field, kind, missing",
     [
-        ("its own", Field("title", "title"), True),
-        ("its type", Field("type", "__typename"), True),
-        ("nothing below null", Field("due", "due", Selection("Due", (Field("x", "x"),))), True),
-        ("a list", Field("tags", "tags", Selection("Tag", (NAME,))), True),
-        ("more than a list has", Field("tags", "tags", Selection("Tag", (EMAIL,))), False),
-        ("a person's name", Field("a", "assignee", Selection("User", (NAME,))), True),
-        ("an address", Field("a", "assignee", Selection("User", (NAME, EMAIL))), False),
-        ("a parent's title", Field("p", "parent", _task(Field("title", "title"))), False),
-        ("a connection", Field("s", "subtasks", Selection("TaskConnection"), 0), False),
+        ("its own", Field("title", "title"), None, None),
+        ("its type", Field("type", "__typename"), None, None),
+        ("nothing below null", Field("d", "due", Selection("Due", (NAME,))), None, None),
+        ("a list", Field("tags", "tags", Selection("Tag", (NAME,))), None, None),
+        ("a person's name", Field("a", "assignee", Selection("User", (NAME,))), None, None),
+        ("an address", Field("a", "assignee", Selection("User", (NAME, EMAIL))), "User", (EMAIL,)),
+        ("a parent's title", Field("p", "parent", _task(TITLE)), "Task", (TITLE,)),
+        ("a connection", SUBTASKS, "Task", (SUBTASKS,)),
     ],
 )
-def test_a_state_knows_what_it_holds(_case: str, field: Field, expected: bool) -> None:
-    assert holds(_task(field), STATE) is expected
+def test_what_a_state_does_not_hold_is_told_with_the_thing_that_lacks_it(
+    _case: str, field: Field, kind: str | None, missing: tuple[Field, ...] | None
+) -> None:
+    found: list[Missing] = []
+
+    answer = render(_task(Field("id", "id"), field), STATE, found)
+
+    assert [(one.kind, one.fields) for one in found] == ([(kind, missing)] if kind else [])
+    for one in found:
+        assert one.id == {"User": "4", "Task": "1" if field is SUBTASKS else "5"}[one.kind]
+        one.answer.update(dict.fromkeys((f.key for f in one.fields), "read"))
+    assert ("read" in str(answer)) is bool(kind)
+
+
+def test_each_thing_that_lacks_something_is_told() -> None:
+    found: list[Missing] = []
+    tags = Selection("Tag", (NAME, EMAIL))
+
+    answer = render(_task(Field("tags", "tags", tags)), STATE, found)
+
+    assert [one.id for one in found] == ["2", "3"]
+    assert answer == {"tags": [{"name": "b", "email": None}, {"name": "a", "email": None}]}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +109,7 @@ def test_a_change_shows_its_subject_in_the_field_of_its_kind(kind: str, shown: s
         fields=("title",),
         key="key",
         payload=text({"id": "5"}),
+        version=1,
     )
 
     state = message_state(change)

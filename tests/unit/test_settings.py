@@ -49,6 +49,9 @@ def test_the_environment_says_what_arguments_do_not(environment: pytest.MonkeyPa
         ("any origin", "ALLOWED_ORIGINS", "*", "a scheme and a host"),
         ("a pooler of nothing", "DATABASE_POOLER", "true", "need CARILLON_DATABASE_URL"),
         ("a store without a sidecar", "SECRET_STORE", "secrets", "needs CARILLON_DAPR_URL"),
+        ("a log shorter than its keys", "KEEP_LOG_DAYS", "29", "_KEYS_DAYS is more than _KEEP_LOG"),
+        ("sessions gone before tokens", "KEEP_SESSIONS_DAYS", "1", "greater than or equal to 2"),
+        ("no trash at all", "KEEP_TRASH_DAYS", "0", "greater than or equal to 1"),
         ("a sidecar without a scheme", "DAPR_URL", "127.0.0.1:3500", "must begin with http://"),
     ],
 )
@@ -158,3 +161,17 @@ def test_a_store_gives_the_secrets_that_the_environment_does_not_have(
     assert (settings.port, settings.secret_store) == (None, "secrets")
     with pytest.raises(ValidationError, match="must begin with postgresql://"):
         Settings().with_secrets({"CARILLON_DATABASE_URL": "mysql://h/d"})
+
+
+@pytest.mark.parametrize(
+    "name,value", [("DAPR_URL", "http://127.0.0.1:3500"), ("KAFKA_SERVERS", "127.0.0.1:9092")]
+)
+def test_a_part_that_is_shared_needs_a_database_that_is_shared(
+    name: str, value: str, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv(f"CARILLON_{name}", value)
+
+    with pytest.raises(NotConfigured, match=f"CARILLON_DATABASE_URL is needed beside .*{name}."):
+        with_token_secret(Settings(data_dir=tmp_path / "data"))
+
+    assert not (tmp_path / "data").exists()

@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "202611241200"
-down_revision = "202611241100"
+down_revision = "202611241150"
 
 
 def upgrade() -> None:

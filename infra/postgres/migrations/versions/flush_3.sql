@@ -190,7 +190,8 @@ BEGIN
         SELECT series_id, slot, origin, instant, state, task_id
         FROM jsonb_populate_recordset(NULL::series_slot, p->'slots_new')
         ON CONFLICT (series_id, slot, origin) DO UPDATE SET state = excluded.state,
-            instant = excluded.instant, task_id = excluded.task_id
+            instant = excluded.instant,
+            task_id = coalesce(excluded.task_id, series_slot.task_id)
         WHERE series_slot.state <> 'SPAWNED';
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written <> jsonb_array_length(p->'slots_new') THEN
