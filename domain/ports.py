@@ -56,7 +56,7 @@ class Needs:
     reminder, or a delivery, whose whole lineage is read then. `wishes` are those whose
     preferences are read. `series` asks for what the next turn of these needs, `its_series` for that
     of the task's own; `occurrences` for all of theirs that are open, and those that follow the
-    task.
+    task; `untouched` for which of these nobody has worked on.
     """
 
     workspace: WorkspaceId | None = None
@@ -82,6 +82,16 @@ class Needs:
     series: tuple[SeriesId, ...] = ()
     its_series: bool = False
     occurrences: bool = False
+    untouched: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenParent:
+    """The task below which a series makes its occurrences; one at the top has depth 1."""
+
+    version: int
+    depth: int
+    is_live: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +111,10 @@ class SeenSeries:
     closed first. `open` are other occurrences that are open, where they were asked for, or are
     about to be replaced. `withdrawn` are occurrences that may come again, by their slot and
     origin, each with its subtasks, or empty where it is gone. `below` are the subtasks of all
-    these, each after its parent. `parent` is the version of the template's parent, None where
-    that is not live. `later` are the occurrences whose slots come no sooner than that of the task,
+    these, each after its parent. `parent` is None where the template has none, or it is purged.
+    `cancelled_at` is when the latest was cancelled, where it is and the series counts from that.
+    `untouched` are those of all these tasks that the service made and nobody changed, where that
+    was asked for. `later` are the occurrences whose slots come no sooner than that of the task,
     which is at `since`.
     """
 
@@ -112,7 +124,9 @@ class SeenSeries:
     followed: Followed | None
     open: tuple[Task, ...]
     withdrawn: Mapping[tuple[str, UUID], tuple[Task, ...]]
-    parent: int | None
+    parent: SeenParent | None
+    cancelled_at: datetime | None
+    untouched: frozenset[TaskId]
     later: frozenset[TaskId]
     since: datetime | None
 

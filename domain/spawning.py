@@ -31,6 +31,9 @@ from domain.recurrence.slots import Slot
 from domain.series import Recurrence, Series
 from domain.tasks import Status, Task
 
+# How late an occurrence may be made whose place came back from the trash.
+LOOK_AGAIN = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -69,6 +72,7 @@ def step(
     now: datetime,
     *,
     current: Task | None,
+    cancelled_at: datetime | None = None,
     room: int = CATCH_UP_MAX,
 ) -> Step:
     """Returns what the series does at this instant; doing it again does nothing.
@@ -77,12 +81,14 @@ def step(
         series: one that is running.
         now: the present instant; one that stood back is harmless.
         current: its latest occurrence, None where that is gone.
+        cancelled_at: when that was cancelled, if it was.
         room: so many occurrences are made at most; the rest are due at once again.
     """
     is_open = current is not None and current.is_open
     try:
         if series.recurrence.policies.anchor is Anchor.COMPLETION:
-            return _counted_on(series, current, is_open=is_open, now=now)
+            closed_at = now if current is None else _closed_at(current, cancelled_at)
+            return _counted_on(series, closed_at, is_open=is_open)
         return _scheduled(series, now, is_open=is_open, room=room)
     except Refused:
         # The search for the next slot went over its budget: there is none within centuries.
@@ -90,9 +96,12 @@ def step(
 
 
 def passed_over(series: Series, now: datetime) -> Step:
-    """Returns what a series does that can make nothing: its slots up to now are passed over."""
+    """Returns what a series does that can make nothing: its slots up to now are passed over.
+
+    One that counts from completions looks again and again, since nothing tells it when it can.
+    """
     if series.recurrence.policies.anchor is Anchor.COMPLETION:
-        return Step(done_until=series.done_until, next_at=None)
+        return Step(done_until=series.done_until, next_at=now + LOOK_AGAIN)
     until = max(series.done_until, now)
     try:
         ahead = next(series.recurrence.schedule.after(until), None)
@@ -101,7 +110,7 @@ def passed_over(series: Series, now: datetime) -> Step:
     return Step(done_until=until, next_at=ahead and ahead.instant, ends=ahead is None)
 
 
-def _counted_on(series: Series, current: Task | None, *, is_open: bool, now: datetime) -> Step:
+def _counted_on(series: Series, closed_at: datetime, *, is_open: bool) -> Step:
     idle = Step(done_until=series.done_until, next_at=None)
     if is_open:
         return idle
@@ -114,17 +123,15 @@ def _counted_on(series: Series, current: Task | None, *, is_open: bool, now: dat
         recurrence.zone,
         recurrence.policies,
         completed=series.done_until,
-        at=_closed_at(current, now),
+        at=closed_at,
     )
     if slot is None:
         return replace(idle, ends=True)
     return Step(spawn=(slot,), done_until=slot.instant, next_at=None)
 
 
-def _closed_at(current: Task | None, now: datetime) -> datetime:
-    if current is None:
-        return now
-    return current.deleted_at or current.completed_at or current.updated_at
+def _closed_at(current: Task, cancelled_at: datetime | None) -> datetime:
+    return current.completed_at or cancelled_at or current.deleted_at or current.updated_at
 
 
 def _scheduled(series: Series, now: datetime, *, is_open: bool, room: int) -> Step:
@@ -225,6 +232,7 @@ def fresh(
             created_at=made.created_at,
             updated_at=made.created_at,
             completed_at=None,
+            deleted_at=None,
         )
 
 
@@ -251,6 +259,10 @@ def placed(made: Iterable[Task], low: str | None) -> Iterator[Task]:
         yield replace(one, position=low)
 
 
-def is_untouched(one: Task) -> bool:
-    """Whether nobody has done anything with a task since it was made."""
-    return one.version == 1 and one.status is Status.OPEN and one.deleted_at is None
+def height(top: TaskId, below: Iterable[Task]) -> int:
+    """Returns how many levels lie below a task, of its subtasks, each after its parent."""
+    levels = {top: 0}
+    for one in below:
+        if one.parent_id in levels:
+            levels[one.id] = levels[one.parent_id] + 1
+    return max(levels.values())

@@ -188,7 +188,9 @@ def blank(id: TaskId, workspace: WorkspaceId, at: datetime) -> Task:
 
 
 def created(task: Task, display: Display) -> Fact:
-    """Returns the change of a new task."""
+    """Returns the change of a new task, a live one."""
+    if task.deleted_at is not None:
+        raise ValueError(f"{task.id} is deleted")
     state = task_state(task, display)
     fields = tuple(name for name in OWN if state[name] not in (None, []))
     return Fact(kind="task.created", subject=task.id, fields=fields, before={}, state=state)

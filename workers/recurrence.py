@@ -14,7 +14,7 @@ from opentelemetry import metrics
 
 from domain.changes import Change
 from domain.claims import SeriesClaims
-from domain.errors import PASSING
+from domain.errors import PASSING, Stale
 from domain.ids import SeriesId, WorkspaceId
 from domain.inbox import Turn
 from domain.ports import Clock
@@ -119,6 +119,9 @@ class Processor:
         try:
             await self._take(workspace, ids)
         except PASSING as error:
+            # One of them may stand in the way of the others.
+            if isinstance(error, Stale) and len(ids) > 1:
+                return False
             log.warning("recurrence.not_taken", extra={"said": str(error)})
             await self._put_off(ids, RETRY_S)
         except Exception as error:

@@ -26,7 +26,6 @@ from domain.services.task_patch import (
     relied_on,
 )
 from domain.services.tasks import editable
-from domain.spawning import is_untouched
 from domain.tasks import SUBTREE_MAX, Status, Task
 
 
@@ -81,6 +80,7 @@ class OccurrenceService:
             wishes=needs.users,
             its_series=True,
             occurrences=True,
+            untouched=True,
         )
 
         def decide(seen: Seen, at: datetime) -> Decision:
@@ -137,9 +137,11 @@ class OccurrenceService:
         edit.all.slots.append(_slot(edit.task, SlotState.WITHDRAWN))
         for later in _others(edit.task, one):
             below = one.below.get(later.id, ())
-            if later.id in one.later and all(map(is_untouched, (*below, later))):
+            gone = (later, *below)
+            is_as_made = all(task.is_open and task.id in one.untouched for task in gone)
+            if later.id in one.later and is_as_made:
                 # What the old rule made ahead is in the way of the new one.
-                _delete(edit.all, (later, *below))
+                _delete(edit.all, gone)
                 edit.all.slots.append(_slot(later, SlotState.WITHDRAWN))
         return _with_the_task(edit, new)
 

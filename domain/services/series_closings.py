@@ -15,7 +15,6 @@ from domain.series import LedgerSlot, Series, SlotState
 from domain.services import ringing
 from domain.services.series_turns import OWN
 from domain.services.showing import display
-from domain.spawning import is_untouched
 from domain.tasks import Task
 
 # What may close an occurrence, or open it again.
@@ -43,7 +42,7 @@ class Closings:
         if task is None or series is None:
             return False
         workspace = WorkspaceId(change.stream)
-        needs = Needs(workspace=workspace, series=(series,), tasks=(task,))
+        needs = Needs(workspace=workspace, series=(series,), tasks=(task,), untouched=True)
         seen = await store.load(OWN, needs)
         one = (seen.series or {}).get(series)
         if one is None or not one.series.is_running:
@@ -95,7 +94,7 @@ def _withdrawal(seen: Seen, one: SeenSeries, before: Task | None, now: datetime)
     if latest is None or followed is None or before is None or not before.is_open:
         return None
     gone = (*reversed(one.below.get(latest.id, ())), latest)
-    if not all(is_untouched(task) for task in gone):
+    if not all(task.is_open and task.id in one.untouched for task in gone):
         return None
     changes = []
     for old in gone:

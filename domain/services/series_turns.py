@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
-from domain.errors import Refused, Stale, Unavailable
+from domain.errors import Refused, Stale
 from domain.ids import SeriesId, WorkspaceId
 from domain.ports import Clock, Command, Needs, Store
 from domain.services.series_batch import Batch
@@ -30,7 +30,8 @@ class SeriesTurns:
 
         Raises:
             Refused: CONFLICT; the id of an occurrence is taken: take the series one by one.
-            Unavailable: the workspace changed under every attempt, or a wait took too long.
+            Stale: the workspace changed under every attempt: with fewer of them it may not.
+            Unavailable: a wait took too long.
         """
         own_ids = True
         for _ in range(ATTEMPTS):
@@ -49,7 +50,7 @@ class SeriesTurns:
                 own_ids = False
             else:
                 return batch.left
-        raise Unavailable("The workspace is changing too fast; try again.")
+        raise Stale(f"workspace {workspace} changed under every attempt")
 
     async def _decided(
         self, workspace: WorkspaceId, ids: Sequence[SeriesId], *, own_ids: bool

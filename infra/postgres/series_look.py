@@ -1,8 +1,8 @@
 """What a look reads of series: they themselves, their latest occurrences, and what hangs on those.
 
-Ctes: `kept` the series; `taken_back` the ledger's slots that may come again; `root` the tasks that
-matter with all below them; `under` these, weighed; `open_one` other open occurrences; `shown` all
-those tasks.
+Ctes: `kept` the series; `taken_back` the ledger's slots that may come again; `above` the parents
+of occurrences, and theirs; `root` the tasks that matter, with `beneath` all below them; `under`
+these, weighed; `open_one` other open occurrences; `shown` all those tasks.
 """
 
 # ruff: noqa: S608 - what is spliced are constants of ours and numbers of parameters
@@ -13,8 +13,8 @@ from domain.ports import Needs
 from domain.series import NO_ORIGIN
 from domain.tasks import DEPTH_MAX, SUBTREE_MAX, SUBTREE_MAX_BYTES, TAG_BYTES
 
-# What a series took back by an undo; each needs another completion to be there.
-_WITHDRAWN_MAX = 100
+# Of what a series took back by undos: what comes again is about the latest of it.
+_WITHDRAWN_MAX = 10
 # As many as one commit changes.
 _OPEN_MAX = 1_000
 
@@ -78,9 +78,18 @@ def series_parts(task: str, whose: OfIds | OfTask, needs: Needs) -> Parts:
         "kept": f"""
             SELECT * FROM series WHERE workspace_id = (SELECT id FROM ws) AND {whose.wanted}""",
         "taken_back": f"""
-            SELECT l.* FROM kept s JOIN series_slot l ON l.series_id = s.id
-            WHERE l.state = 'WITHDRAWN' AND (l.origin = s.current OR l.instant > s.done_until)
-            LIMIT {_WITHDRAWN_MAX}""",
+            SELECT l.* FROM kept s CROSS JOIN LATERAL (
+                SELECT * FROM series_slot
+                WHERE series_id = s.id AND state = 'WITHDRAWN'
+                  AND (origin = s.current OR instant > s.done_until)
+                ORDER BY instant DESC LIMIT {_WITHDRAWN_MAX}) AS l""",
+        # The parents of what is made, with all above them.
+        "above": f"""
+            SELECT id AS parent, parent_id AS id, 1 AS depth FROM task
+            WHERE workspace_id = (SELECT id FROM ws) AND id IN (SELECT parent_id FROM kept)
+            UNION ALL
+            SELECT a.parent, t.parent_id, a.depth + 1 FROM above a JOIN task t ON t.id = a.id
+            WHERE a.depth <= {DEPTH_MAX}""",
         "root": f"""
             SELECT t.* FROM task t WHERE t.workspace_id = (SELECT id FROM ws)
               AND t.id IN (SELECT current FROM kept UNION ALL SELECT task_id FROM taken_back
@@ -115,13 +124,26 @@ def series_parts(task: str, whose: OfIds | OfTask, needs: Needs) -> Parts:
         found.ctes = {"kept": found.ctes.pop("kept"), "later": whose.later, **found.ctes}
         found.parts["series_later"] = """(
             SELECT json_build_object('since', min(since), 'ids', json_agg(task_id)) FROM later)"""
+    if needs.untouched:
+        # What the log has lost may have been anybody's.
+        found.parts["series_untouched"] = """(
+            SELECT json_agg(t.id) FROM shown t WHERE (
+                SELECT bool_and(c.actor IS NULL) AND bool_or(c.kind = 'task.created')
+                FROM change c WHERE c.subject = t.id))"""
     within = f"u.place <= {SUBTREE_MAX} AND u.bytes <= {SUBTREE_MAX_BYTES}"
     found.parts |= {
         "series": "(SELECT json_agg(to_json(s)) FROM kept s)",
         "series_parents": """(
-            SELECT json_object_agg(id, version) FROM task
-            WHERE workspace_id = (SELECT id FROM ws) AND deleted_at IS NULL
-              AND id IN (SELECT parent_id FROM kept))""",
+            SELECT json_object_agg(id, json_build_object('version', version,
+                'depth', (SELECT max(depth) FROM above WHERE parent = task.id),
+                'is_live', deleted_at IS NULL))
+            FROM task WHERE id IN (SELECT parent FROM above))""",
+        "series_cancelled": """(
+            SELECT json_object_agg(s.id, (
+                SELECT at FROM change c WHERE c.subject = t.id AND 'status' = ANY (c.fields)
+                ORDER BY seq DESC LIMIT 1))
+            FROM kept s JOIN root t ON t.id = s.current
+            WHERE s.anchor = 'COMPLETION' AND t.status = 'CANCELLED')""",
         "series_followed": f"""(
             SELECT json_object_agg(s.id, json_build_array(e.task_id, e.instant, l.origin))
             FROM kept s JOIN root t ON t.id = s.current

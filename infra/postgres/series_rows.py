@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain.ids import CategoryId, SeriesId, TagId, TaskId, UserId, WorkspaceId
-from domain.ports import Followed, SeenSeries
+from domain.ports import Followed, SeenParent, SeenSeries
 from domain.recurrence.cron_text import parse_cron
 from domain.recurrence.policies import Anchor, CatchUp, Gap, MonthEnd, Open, Overlap, Policies
 from domain.recurrence.rrule_text import parse_rrule, text_of
@@ -102,6 +102,8 @@ def seen_series(row: Row, task_of: Callable[[Row], Task]) -> dict[SeriesId, Seen
         below[UUID(one["root"])].append(task_of(one["task"]))
     followed = row.get("series_followed") or {}
     parents = row.get("series_parents") or {}
+    cancelled = row.get("series_cancelled") or {}
+    untouched = frozenset(TaskId(UUID(one)) for one in row.get("series_untouched") or ())
     later = row.get("series_later") or {}
     others = [task_of(one) for one in row.get("series_open") or ()]
     found = {}
@@ -119,7 +121,9 @@ def seen_series(row: Row, task_of: Callable[[Row], Task]) -> dict[SeriesId, Seen
                 for slot in row.get("series_withdrawn") or ()
                 if slot["series_id"] == one["id"]
             },
-            parent=parents.get(one["parent_id"]),
+            parent=SeenParent(**parents[one["parent_id"]]) if one["parent_id"] in parents else None,
+            cancelled_at=_sure(cancelled[one["id"]]) if cancelled.get(one["id"]) else None,
+            untouched=untouched,
             later=frozenset(TaskId(UUID(task)) for task in later.get("ids") or () if task),
             since=_sure(later["since"]) if later.get("since") else None,
         )

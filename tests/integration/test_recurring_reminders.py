@@ -7,6 +7,8 @@ import pytest
 from domain.channels import ChannelName
 from domain.recurrence.policies import Anchor, Open
 from domain.reminders import Before, Wanted
+from domain.services import series_batch
+from domain.services.occurrences import Scope
 from tests.recurring import Recurring
 from tests.worlds import World
 
@@ -66,3 +68,45 @@ async def test_what_an_undone_completion_takes_back_rings_no_more(recurring: Rec
     await recurring.reopen(task)
 
     assert [state for _, state in await rings(recurring)] == ["PENDING", "CANCELLED"]
+
+    await recurring.complete(task)
+
+    assert [state for _, state in await rings(recurring)] == ["CANCELLED", "PENDING"]
+
+
+@pytest.mark.parametrize("how", ["skipped", "deleted"])
+async def test_what_is_skipped_or_deleted_rings_no_more(recurring: Recurring, how: str) -> None:
+    task = await recurring.begin()
+    world = recurring.world
+    await world.reminders.add(world.command(), task, None, HALF_HOUR)
+    await recurring.tick("2027-01-01T08:00")
+
+    if how == "skipped":
+        await recurring.occurrences.skip(world.command(), task, None)
+        expected = ["CANCELLED", "PENDING"]
+    else:
+        await recurring.tick("2027-01-01T09:00")
+        await recurring.occurrences.delete(world.command(), task, None, Scope.ALL)
+        expected = ["CANCELLED", "CANCELLED"]
+
+    await recurring.tick("2027-01-01T09:00")
+    assert [state for _, state in await rings(recurring)] == expected
+
+
+async def test_a_crowd_that_is_replaced_at_once_rings_no_more(
+    recurring: Recurring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A thousand would take a minute here.
+    monkeypatch.setattr(series_batch, "CHANGES_MAX", 3)
+    task = await recurring.begin()
+    world = recurring.world
+    await world.reminders.add(world.command(), task, None, HALF_HOUR)
+    for day in range(1, 6):
+        await recurring.tick(f"2027-01-0{day}T08:00")
+        await recurring.tick(f"2027-01-0{day}T09:00")
+    await world.lanes.fetch("UPDATE series SET open = 'REPLACE'")
+
+    await recurring.tick("2027-01-06T09:00")
+
+    states = [state for _, state in await rings(recurring)]
+    assert states == ["CANCELLED"] * 5 + ["PENDING"] * 2

@@ -10,6 +10,7 @@
 -- What is not to be done is not in the argument, and costs nothing.
 --
 -- SQLSTATE CA001: what the decision read has moved; load again. CA002: a new id is taken.
+-- CA003: a slot has its occurrence already, a fault.
 CREATE FUNCTION flush_3(p jsonb) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -17,6 +18,7 @@ DECLARE
     ws workspace;
     new_ids uuid[];
     seen_rows int;
+    written int;
     n bigint;
     h bytea;
 BEGIN
@@ -182,9 +184,19 @@ BEGIN
         WHERE series_slot.series_id = s.source AND series_slot.instant >= s.since;
     END IF;
     IF p ? 'slots_new' THEN
+        -- What was passed over, skipped or taken back may come again after an undo. What was made
+        -- never does: whoever decides that has not seen it, though nothing has moved.
         INSERT INTO series_slot (series_id, slot, origin, instant, state, task_id)
         SELECT series_id, slot, origin, instant, state, task_id
-        FROM jsonb_populate_recordset(NULL::series_slot, p->'slots_new');
+        FROM jsonb_populate_recordset(NULL::series_slot, p->'slots_new')
+        ON CONFLICT (series_id, slot, origin) DO UPDATE SET state = excluded.state,
+            instant = excluded.instant,
+            task_id = coalesce(excluded.task_id, series_slot.task_id)
+        WHERE series_slot.state <> 'SPAWNED';
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written <> jsonb_array_length(p->'slots_new') THEN
+            RAISE EXCEPTION 'a slot of workspace % was made before', w USING ERRCODE = 'CA003';
+        END IF;
     END IF;
     IF p ? 'slots' THEN
         UPDATE series_slot SET state = s.state,
