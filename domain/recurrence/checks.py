@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.errors import invalid
+from domain.errors import Refused, invalid
 from domain.recurrence.local_text import basic_text
 from domain.recurrence.patterns import smallest_step
 from domain.recurrence.policies import Policies
@@ -40,11 +40,7 @@ def check(
         check_floor(rule, start, floor)
     first = next(occurrences(rule, start, zone, policies), None)
     if first is None:
-        raise invalid(
-            "The rule never fires between its start and its end; move the end, or leave it out,"
-            " as in FREQ=DAILY.",
-            "rule",
-        )
+        raise _never(rule)
     return first
 
 
@@ -59,7 +55,7 @@ def check_floor(rule: Rule, start: LocalStart, floor: timedelta = FLOOR) -> None
     """
     step = timedelta(seconds=smallest_step(rule.pattern, start))
     if step < floor:
-        part = "cron" if isinstance(rule.pattern, Cron) else "rule"
+        part = _part(rule)
         example = "*/5 * * * *" if part == "cron" else "FREQ=MINUTELY;INTERVAL=5"
         raise invalid(
             f"The rule may fire {_span(step)} after it fired; the least here is {_span(floor)},"
@@ -86,8 +82,25 @@ def _check_bounds(rule: Rule, start: LocalStart) -> None:
         raise invalid(
             f"RDATE: {early[0].day} lies before the start, {start.day}; leave it out, or start"
             " earlier.",
-            "rule",
+            _part(rule),
         )
+
+
+def _never(rule: Rule) -> Refused:
+    part = _part(rule)
+    if part == "cron":
+        # A line has no end of its own: the calendar's is what is left, and EXDATE.
+        return invalid("The line never fires from its start on; start earlier.", part)
+    return invalid(
+        "The rule never fires between its start and its end; move the end, or leave it out,"
+        " as in FREQ=DAILY.",
+        part,
+    )
+
+
+def _part(rule: Rule) -> str:
+    """Returns the input that the rule was read from."""
+    return "cron" if isinstance(rule.pattern, Cron) else "rule"
 
 
 def _is_before(found: LocalTime, start: LocalStart) -> bool:
