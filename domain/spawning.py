@@ -8,6 +8,7 @@ the latest is closed.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from itertools import takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -51,14 +52,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Unskipped:
-    """The slots of a series without those that somebody skipped."""
+    """The slots of a series that an occurrence can have, without those that somebody skipped."""
 
     slots: Slots
     skipped: frozenset[str]
 
     def after(self, after: datetime | None = None) -> Iterator[Slot]:
         """See `Slots.after`."""
-        found = self.slots.after(after)
+        found = takewhile(_can_be_due, self.slots.after(after))
         if not self.skipped:
             return found
         return (slot for slot in found if slot.text not in self.skipped)
@@ -116,9 +117,14 @@ def _counted_on(series: Series, current: Task | None, *, is_open: bool, now: dat
         completed=series.done_until,
         at=_closed_at(current, now),
     )
-    if slot is None:
+    if slot is None or not _can_be_due(slot):
         return replace(idle, ends=True)
     return Step(spawn=(slot,), done_until=slot.instant, next_at=None)
+
+
+def _can_be_due(slot: Slot) -> bool:
+    """Whether its day ends: the calendar's last one has no midnight after it."""
+    return slot.local.date() < date.max
 
 
 def _closed_at(current: Task | None, now: datetime) -> datetime:
