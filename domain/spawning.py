@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from domain import positions, tasks
 from domain.due import Due, due
-from domain.errors import Refused
 from domain.ids import TaskId
 from domain.recurrence.local_text import local_time
 from domain.recurrence.policies import Anchor, CatchUp, Open
@@ -29,6 +28,7 @@ from domain.recurrence.series import (
     while_open,
 )
 from domain.recurrence.slots import Slot
+from domain.recurrence.walls import Barren
 from domain.series import Recurrence, Series
 from domain.tasks import Status, Task
 
@@ -79,14 +79,17 @@ def step(
         now: the present instant; one that stood back is harmless.
         current: its latest occurrence, None where that is gone.
         room: so many occurrences are made at most; the rest are due at once again.
+
+    Raises:
+        Refused: INVALID; what comes next cannot be told, as of a COUNT that is not counted so far.
     """
     is_open = current is not None and current.is_open
     try:
         if series.recurrence.policies.anchor is Anchor.COMPLETION:
             return _counted_on(series, current, is_open=is_open, now=now)
         return _scheduled(series, now, is_open=is_open, room=room)
-    except Refused:
-        # The search for the next slot went over its budget: there is none within centuries.
+    except Barren:
+        # There is no other slot within centuries. What cannot be told is no end: it is raised.
         return Step(done_until=series.done_until, next_at=None, ends=True)
 
 
@@ -97,7 +100,7 @@ def passed_over(series: Series, now: datetime) -> Step:
     until = max(series.done_until, now)
     try:
         ahead = next(series.recurrence.schedule.after(until), None)
-    except Refused:
+    except Barren:
         ahead = None
     return Step(done_until=until, next_at=ahead and ahead.instant, ends=ahead is None)
 

@@ -8,8 +8,9 @@ from domain.recurrence.local_text import basic_text
 from domain.recurrence.patterns import smallest_step
 from domain.recurrence.policies import Policies
 from domain.recurrence.rule import Cron, LocalStart, LocalTime, Rule
-from domain.recurrence.schedule import occurrences
+from domain.recurrence.schedule import schedule
 from domain.recurrence.slots import Slot
+from domain.recurrence.zoned import COUNT_TICKS_MAX, uncountable
 
 FLOOR = timedelta(minutes=1)
 
@@ -38,7 +39,11 @@ def check(
     _check_bounds(rule, start)
     if floor is not None:
         check_floor(rule, start, floor)
-    first = next(occurrences(rule, start, zone, policies), None)
+    found = schedule(rule, start, zone, policies)
+    if (found.count or 0) > COUNT_TICKS_MAX and not found.ticks.is_countable:
+        # It could be begun, but not be told where it ends.
+        raise uncountable()
+    first = next(found.after(None), None)
     if first is None:
         raise _never(rule)
     return first

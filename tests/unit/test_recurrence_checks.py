@@ -38,6 +38,7 @@ def test_a_sound_series_is_known_by_its_first_slot() -> None:
         ("FREQ=DAILY\nRDATE:20261231T090000", "RDATE: 2026-12-31 lies before the start"),
         ("FREQ=DAILY\nRDATE:20270101T085959", "RDATE: 2027-01-01 lies before the start"),
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "finds no date"),
+        ("FREQ=HOURLY;BYHOUR=9,10;COUNT=10001", "COUNT: so many occurrences"),
         ("FREQ=SECONDLY", "may fire 1 s after it fired; the least here is 1 min"),
         ("FREQ=MINUTELY;BYSECOND=0,20", "may fire 20 s after"),
         ("FREQ=DAILY;BYHOUR=9;BYSECOND=0,59", "may fire 59 s after"),
@@ -51,6 +52,14 @@ def test_what_may_not_be_created_is_refused(text: str, says: str) -> None:
 
     assert {problem.code for problem in refused.value.problems} == {Code.INVALID}
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["FREQ=HOURLY;BYHOUR=9,10;COUNT=10000", "FREQ=HOURLY;COUNT=1000000", "FREQ=DAILY;COUNT=50000"],
+)
+def test_a_count_that_can_be_told_is_kept(text: str) -> None:
+    assert first(text) == "2027-01-01T09:00"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """Where series end: with the calendar, and nowhere before what their rules say."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.errors import Refused
 from domain.ids import SeriesId, TaskId, WorkspaceId
 from domain.recurrence.policies import Anchor, Choices, policies_for
+from domain.recurrence.rule import RRule, Rule
 from domain.recurrence_draft import first_slot
 from domain.series import Recurrence, Series, Template
 from domain.spawning import step
@@ -53,3 +56,33 @@ def test_a_series_ends_before_the_day_that_has_no_end(anchor: Anchor, start: str
     found = step(one, datetime(2027, 12, 31, 12, tzinfo=UTC), current=None)
 
     assert (found.spawn, found.next_at, found.ends) == ((), None, True)
+
+
+def test_a_rare_rule_goes_on() -> None:
+    one = series(
+        "FREQ=MINUTELY;INTERVAL=2399;BYHOUR=9;BYMINUTE=0",
+        "2027-01-01T09:00",
+        Anchor.SCHEDULE,
+        "Europe/Paris",
+    )
+    came = list[str]()
+
+    while len(came) < 6 and one.next_at is not None:
+        found = step(one, one.next_at, current=None)
+        came += [slot.text for slot in found.spawn]
+        one = replace(one, done_until=found.done_until, next_at=found.next_at)
+
+    assert came[:3] == ["2027-04-11T09:00", "2040-02-20T09:00", "2040-05-30T09:00"]
+    assert len(came) == 6
+
+
+def test_a_count_that_cannot_be_told_is_no_end() -> None:
+    one = series("FREQ=HOURLY;BYHOUR=9,10,11,12;COUNT=10000", "2027-01-01T09:00", Anchor.SCHEDULE)
+    pattern = one.recurrence.rule.pattern
+    assert isinstance(pattern, RRule)
+    # As kept before such counts were refused.
+    more = replace(one.recurrence, rule=Rule(pattern=replace(pattern, count=20_000)))
+    late = datetime(2034, 1, 1, tzinfo=UTC)
+
+    with pytest.raises(Refused, match="COUNT"):
+        step(replace(one, recurrence=more, done_until=late), late, current=None)
