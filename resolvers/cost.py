@@ -7,6 +7,7 @@
 - The same attribute under a second name in one object costs `AGAIN`: it makes the answer longer
   without telling more, and a description has up to 100,000 characters.
 - A mutation costs `MUTATION`, and what its payload costs; introspection costs `META`.
+- A preview of a recurrence costs `PREVIEW`: it is worked out here, and a rare one takes a while.
 
 The answer tells its cost in `extensions.cost`.
 """
@@ -25,6 +26,7 @@ COUNT: Final = 50
 AGAIN: Final = 10
 MUTATION: Final = 10
 META: Final = 500
+PREVIEW: Final = 500
 # What people have; the bounds are far higher.
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Task", "tags"): 3,
