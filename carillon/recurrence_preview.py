@@ -3,7 +3,6 @@
 With --batch, requests are JSON lines on standard input, answered one by one and in order.
 """
 
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -25,6 +24,7 @@ from domain.recurrence.policies import Choices, Gap, MonthEnd, Overlap, Policies
 from domain.recurrence.rrule_text import local_times, parse_rrule
 from domain.recurrence.rule import LocalStart, LocalTime, Rule
 from domain.recurrence.schedule import occurrences
+from domain.zone_names import zone_named
 
 # What the command answers where nothing could be shown.
 FAILED = 1
@@ -194,13 +194,9 @@ def _rfc3339(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def _zone(name: object) -> ZoneInfo:
-    # The longest IANA name has 32 characters; the lookup must not see a path.
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", name):
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            pass
-    raise invalid("Write an IANA time zone name, such as Europe/Paris.", "timezone")
+    if (zone := zone_named(name)) is None:
+        raise invalid("Write an IANA time zone name, such as Europe/Paris.", "timezone")
+    return zone
 
 
 def _start(text: object) -> LocalStart:

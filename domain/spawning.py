@@ -8,12 +8,12 @@ the latest is closed.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from itertools import takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import positions, tasks
 from domain.due import Due, due
-from domain.errors import Refused
 from domain.ids import TaskId
 from domain.recurrence.local_text import local_time
 from domain.recurrence.policies import Anchor, CatchUp, Open
@@ -28,6 +28,7 @@ from domain.recurrence.series import (
     while_open,
 )
 from domain.recurrence.slots import Slot
+from domain.recurrence.walls import Barren
 from domain.series import Recurrence, Series
 from domain.tasks import Status, Task
 
@@ -54,14 +55,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Unskipped:
-    """The slots of a series without those that somebody skipped."""
+    """The slots of a series that an occurrence can have, without those that somebody skipped."""
 
     slots: Slots
     skipped: frozenset[str]
 
     def after(self, after: datetime | None = None) -> Iterator[Slot]:
         """See `Slots.after`."""
-        found = self.slots.after(after)
+        found = takewhile(_can_be_due, self.slots.after(after))
         if not self.skipped:
             return found
         return (slot for slot in found if slot.text not in self.skipped)
@@ -83,6 +84,9 @@ def step(
         current: its latest occurrence, None where that is gone.
         cancelled_at: when that was cancelled, if it was.
         room: so many occurrences are made at most; the rest are due at once again.
+
+    Raises:
+        Refused: INVALID; what comes next cannot be told, as of a COUNT that is not counted so far.
     """
     is_open = current is not None and current.is_open
     try:
@@ -90,8 +94,8 @@ def step(
             closed_at = now if current is None else _closed_at(current, cancelled_at)
             return _counted_on(series, closed_at, is_open=is_open)
         return _scheduled(series, now, is_open=is_open, room=room)
-    except Refused:
-        # The search for the next slot went over its budget: there is none within centuries.
+    except Barren:
+        # There is no other slot within centuries. What cannot be told is no end: it is raised.
         return Step(done_until=series.done_until, next_at=None, ends=True)
 
 
@@ -105,7 +109,7 @@ def passed_over(series: Series, now: datetime) -> Step:
     until = max(series.done_until, now)
     try:
         ahead = next(series.recurrence.schedule.after(until), None)
-    except Refused:
+    except Barren:
         ahead = None
     return Step(done_until=until, next_at=ahead and ahead.instant, ends=ahead is None)
 
@@ -125,9 +129,14 @@ def _counted_on(series: Series, closed_at: datetime, *, is_open: bool) -> Step:
         completed=series.done_until,
         at=closed_at,
     )
-    if slot is None:
+    if slot is None or not _can_be_due(slot):
         return replace(idle, ends=True)
     return Step(spawn=(slot,), done_until=slot.instant, next_at=None)
+
+
+def _can_be_due(slot: Slot) -> bool:
+    """Whether its day ends: the calendar's last one has no midnight after it."""
+    return slot.local.date() < date.max
 
 
 def _closed_at(current: Task, cancelled_at: datetime | None) -> datetime:

@@ -8,6 +8,7 @@
 - The same attribute under a second name in one object costs `AGAIN`, a long text `LONG_AGAIN`: it
   makes the answer longer without telling more.
 - A mutation costs `MUTATION`, and what its payload costs; introspection costs `META`.
+- A preview of a recurrence costs `PREVIEW`: it is worked out here, and a rare one takes a while.
 - A subscription costs what one message of it may cost, for it is paid with every change. One
   person's subscriptions together may cost what one query may; the hub sees to that.
 
@@ -36,6 +37,8 @@ LONG_TEXT: Final = 10
 LONG_AGAIN: Final = 1_000
 MUTATION: Final = 10
 META: Final = 500
+# As many as twenty in a request.
+PREVIEW: Final = 2_000
 LONG_TEXTS: Final = frozenset({("Task", "description")})
 LIST_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Task", "tags"): tasks.TAGS_MAX,

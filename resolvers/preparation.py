@@ -19,7 +19,7 @@ from domain.reading import PreparedRead, Reader
 from domain.selection import Field, Selection
 from resolvers.arguments import arguments
 from resolvers.coerce import Values
-from resolvers.cost import META, MUTATION, Cost, cost_of, dearest, size_of
+from resolvers.cost import META, MUTATION, PREVIEW, Cost, cost_of, dearest, size_of
 from resolvers.present import Presents
 from resolvers.selection import Chooser, Details, PageReading, attribute, says_rows
 from resolvers.subjects import Changes
@@ -99,7 +99,7 @@ class Preparation:
             if fault is not None or root.cost is None:
                 continue
             size = 1 if read is None else size_of(read)
-            total += root.cost(pages, size) + (MUTATION if root.rows is None else 0)
+            total += root.cost(pages, size) + _worked_out(root)
         return total
 
 
@@ -109,6 +109,14 @@ class Readers:
 
     answers: Reader
     messages: Reader
+
+
+def _worked_out(root: Root) -> int:
+    """Returns what a root costs that no rows answer."""
+    if root.rows is not None:
+        return 0
+    is_preview = root.selection is not None and root.selection.kind == "RecurrencePreview"
+    return PREVIEW if is_preview else MUTATION
 
 
 def prepare(

@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, NewType
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from domain import durations
 from domain.tasks import instant_text
+from domain.zone_names import zone_named
 
 Sequence = NewType("Sequence", int)
 DateTime = NewType("DateTime", datetime)
@@ -29,10 +30,6 @@ _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _LOCAL_TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
-# The longest IANA name has 32 characters; the lookup must not see a path.
-_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
-# IANA's stand-in for a zone that nobody has set; its times have the offset "-00".
-NOWHERE = "Factory"
 
 
 def _sequence(value: object) -> Sequence:
@@ -73,12 +70,9 @@ def _local_time(value: object) -> LocalTime:
 
 
 def _zone(value: object) -> TimeZone:
-    if isinstance(value, str) and value != NOWHERE and _ZONE.fullmatch(value):
-        try:
-            return TimeZone(ZoneInfo(value))
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            pass
-    raise ValueError("Write an IANA time zone name, such as Europe/Paris.")
+    if (zone := zone_named(value)) is None:
+        raise ValueError("Write an IANA time zone name, such as Europe/Paris.")
+    return TimeZone(zone)
 
 
 def _duration(value: object) -> Duration:

@@ -3,13 +3,14 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.errors import invalid
+from domain.errors import Refused, invalid
 from domain.recurrence.local_text import basic_text
 from domain.recurrence.patterns import smallest_step
 from domain.recurrence.policies import Policies
 from domain.recurrence.rule import Cron, LocalStart, LocalTime, Rule
-from domain.recurrence.schedule import occurrences
+from domain.recurrence.schedule import schedule
 from domain.recurrence.slots import Slot
+from domain.recurrence.zoned import COUNT_TICKS_MAX, uncountable
 
 FLOOR = timedelta(minutes=1)
 
@@ -38,13 +39,13 @@ def check(
     _check_bounds(rule, start)
     if floor is not None:
         check_floor(rule, start, floor)
-    first = next(occurrences(rule, start, zone, policies), None)
+    found = schedule(rule, start, zone, policies)
+    if (found.count or 0) > COUNT_TICKS_MAX and not found.ticks.is_countable:
+        # It could be begun, but not be told where it ends.
+        raise uncountable()
+    first = next(found.after(None), None)
     if first is None:
-        raise invalid(
-            "The rule never fires between its start and its end; move the end, or leave it out,"
-            " as in FREQ=DAILY.",
-            "rule",
-        )
+        raise _never(rule)
     return first
 
 
@@ -59,7 +60,7 @@ def check_floor(rule: Rule, start: LocalStart, floor: timedelta = FLOOR) -> None
     """
     step = timedelta(seconds=smallest_step(rule.pattern, start))
     if step < floor:
-        part = "cron" if isinstance(rule.pattern, Cron) else "rule"
+        part = _part(rule)
         example = "*/5 * * * *" if part == "cron" else "FREQ=MINUTELY;INTERVAL=5"
         raise invalid(
             f"The rule may fire {_span(step)} after it fired; the least here is {_span(floor)},"
@@ -86,8 +87,25 @@ def _check_bounds(rule: Rule, start: LocalStart) -> None:
         raise invalid(
             f"RDATE: {early[0].day} lies before the start, {start.day}; leave it out, or start"
             " earlier.",
-            "rule",
+            _part(rule),
         )
+
+
+def _never(rule: Rule) -> Refused:
+    part = _part(rule)
+    if part == "cron":
+        # A line has no end of its own: the calendar's is what is left, and EXDATE.
+        return invalid("The line never fires from its start on; start earlier.", part)
+    return invalid(
+        "The rule never fires between its start and its end; move the end, or leave it out,"
+        " as in FREQ=DAILY.",
+        part,
+    )
+
+
+def _part(rule: Rule) -> str:
+    """Returns the input that the rule was read from."""
+    return "cron" if isinstance(rule.pattern, Cron) else "rule"
 
 
 def _is_before(found: LocalTime, start: LocalStart) -> bool:

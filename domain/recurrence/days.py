@@ -161,12 +161,14 @@ def _year_days(shape: Shape, days: tuple[int, ...], skip: Skip) -> Iterator[int]
 
 
 def _counted(day: int, first: int, length: int, skip: Skip) -> Iterator[int]:
-    """Yields the `day`-th of a span, from its end where negative; RFC 7529, 4.1 beyond it."""
+    """Yields the `day`-th of a span, from its end where negative; RFC 7529, 4.1 beyond it.
+
+    The RFC knows no day before the first: counting from the end, that is where both ways end.
+    """
     if abs(day) <= length:
         yield first + (day - 1 if day > 0 else length + day)
     elif skip is not Skip.OMIT:
-        beyond = first + length if day > 0 else first
-        yield beyond - (skip is Skip.BACKWARD)
+        yield first if day < 0 else first + length - (skip is Skip.BACKWARD)
 
 
 def _week_days(shape: Shape, days: tuple[ByDay, ...], months: tuple[int, ...] | None) -> int:

@@ -8,7 +8,7 @@ from domain.recurrence.rule import LocalTime
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?(f)?", re.ASCII | re.IGNORECASE
 )
-_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?", re.ASCII | re.IGNORECASE)
+_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)([Zf])?)?", re.ASCII | re.IGNORECASE)
 
 
 def slot_text(local: datetime, *, fold: bool) -> str:
@@ -17,12 +17,14 @@ def slot_text(local: datetime, *, fold: bool) -> str:
 
 
 def local_time(text: str) -> LocalTime | None:
-    """Reads `2027-03-28`, `2027-03-28T02:30[:00][f]` or RFC 5545's `20270328T023000`.
+    """Reads `2027-03-28`, `2027-03-28T02:30[:00][f]` or RFC 5545's `20270328T023000[f]`.
 
     Returns None for anything else, an instant (`...Z`) included.
     """
     if basic := _BASIC.fullmatch(text):
-        return None if basic[7] else _local(basic.groups()[:6], fold=None)
+        is_second = (basic[7] or "").lower() == "f"
+        is_instant = bool(basic[7]) and not is_second
+        return None if is_instant else _local(basic.groups()[:6], fold=is_second or None)
     if (match := _ISO.fullmatch(text)) and (match[4] or not match[7]):
         return _local(match.groups()[:6], fold=True if match[7] else None)
     return None
@@ -31,7 +33,11 @@ def local_time(text: str) -> LocalTime | None:
 def until_value(text: str) -> date | datetime | None:
     """Reads RFC 5545's UNTIL: a date, a local time, or an instant in UTC; None for the rest."""
     match = _BASIC.fullmatch(text)
-    if match is None or (found := _local(match.groups()[:6], fold=None)) is None:
+    if (
+        match is None
+        or match[7] in ("f", "F")
+        or (found := _local(match.groups()[:6], fold=None)) is None
+    ):
         return None
     if found.at is None:
         return found.day

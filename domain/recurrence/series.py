@@ -13,7 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from domain.recurrence.policies import Anchor, CatchUp, Open, Policies
-from domain.recurrence.rule import Cron, LocalStart, Rule
+from domain.recurrence.rule import Cron, LocalStart, RRule, Rule
 from domain.recurrence.schedule import schedule
 from domain.recurrence.slots import Slot
 
@@ -110,9 +110,10 @@ def after_completion(
     """Returns the slot that follows a completion, by the anchor policy; None: the series ends.
 
     With the COMPLETION anchor the rule counts from the day of the completion, at the start's
-    time; a rule of hours or less from its second. A crontab line has no intervals to count: its
-    next time after both the completion and the completed slot is taken. COUNT is not looked at:
-    the series counts its occurrences.
+    time; a rule of hours or less from its second. Where the rule names days of its own, what is
+    done early does not lead to the very slot again: the next is later than the completed one. A
+    crontab line has no intervals to count: its next time after both the completion and the
+    completed slot is taken. COUNT is not looked at: the series counts its occurrences.
 
     Args:
         rule: what repeats.
@@ -134,12 +135,23 @@ def after_completion(
     local = at.astimezone(zone).replace(microsecond=0)
     rule = replace(rule, pattern=replace(pattern, count=None))
     if pattern.is_elapsed:
-        begins = LocalStart(local.date(), local.time())
-        return next(schedule(rule, begins, zone, policies).after(at), None)
-    begins = LocalStart(local.date(), start.at)
-    # That day is done: its own slot, if it has one, is what was completed.
-    day_ends = datetime.combine(local.date(), time(23, 59, 59, fold=1), zone)
-    return next(schedule(rule, begins, zone, policies).after(day_ends.astimezone(UTC)), None)
+        begins, after = LocalStart(local.date(), local.time()), at
+    else:
+        begins = LocalStart(local.date(), start.at)
+        # That day is done: its own slot, if it has one, is what was completed.
+        day_ends = datetime.combine(local.date(), time(23, 59, 59, fold=1), zone)
+        after = day_ends.astimezone(UTC)
+    if _names_times(rule, pattern):
+        after = max(after, completed)
+    return next(schedule(rule, begins, zone, policies).after(after), None)
+
+
+def _names_times(rule: Rule, pattern: RRule) -> bool:
+    """Whether the rule says when, not only how long after the last."""
+    of_days = pattern.by_day or pattern.by_month_day or pattern.by_year_day or pattern.by_week_no
+    of_times = pattern.by_hour or pattern.by_minute or pattern.by_second
+    is_named = of_days or pattern.by_month or rule.with_dates
+    return bool(is_named or (pattern.is_elapsed and of_times))
 
 
 def while_open(policies: Policies, *, is_open: bool) -> WhileOpen:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from domain.errors import Refused, invalid
+from domain.errors import Code, Problem, Refused
 from domain.recurrence import calendar
 from domain.recurrence.days import MARGIN, shape_of
 from domain.recurrence.intervals import Intervals
@@ -22,6 +22,10 @@ from domain.recurrence.times import Times, positions
 _SETS_MAX = 8
 
 
+class Barren(Refused):
+    """There is no other occurrence, or none within centuries."""
+
+
 class Walls(Protocol):
     """A sorted set of local times."""
 
@@ -29,7 +33,7 @@ class Walls(Protocol):
         """Yields the times from `low` on, up to the last year.
 
         Raises:
-            Refused: INVALID; the next one is more than a calendar cycle away, if there is one.
+            Barren: the next one is more than a calendar cycle away, if there is one.
         """
 
     def count(self, low: int, high: int) -> int:
@@ -187,10 +191,10 @@ def _check(empty_years: int) -> None:
         raise barren()
 
 
-def barren() -> Refused:
+def barren() -> Barren:
     """Returns the refusal of a rule whose days do not come."""
-    return invalid(
+    message = (
         f"The rule finds no date in {calendar.CYCLE_YEARS} years; choose one that comes, as in"
-        " FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=28.",
-        "rule",
+        " FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=28."
     )
+    return Barren(Problem(Code.INVALID, message, ("rule",)))

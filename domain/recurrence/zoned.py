@@ -12,7 +12,7 @@ from itertools import chain, islice, takewhile
 from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
-from domain.errors import invalid
+from domain.errors import Refused, invalid
 from domain.recurrence import calendar
 from domain.recurrence.elapsed import Elapsed
 from domain.recurrence.policies import Gap, Overlap
@@ -39,6 +39,10 @@ def order(tick: Tick) -> tuple[int, int]:
 
 class Ticks(Protocol):
     """A set of occurrences, sorted by instant."""
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether they are counted without walking along them."""
 
     def walk(self, low: int) -> Iterator[Tick]:
         """Yields the ticks from the instant `low` on.
@@ -83,6 +87,11 @@ class ZonedWalls:
     local: int
     gap: Gap
     overlap: Overlap
+
+    @property
+    def is_countable(self) -> bool:
+        """See `Ticks.is_countable`: for some centuries."""
+        return True
 
     def walk(self, low: int) -> Iterator[Tick]:
         """See `Ticks.walk`."""
@@ -171,6 +180,11 @@ class ZonedElapsed:
     elapsed: Elapsed
     overlap: Overlap
 
+    @property
+    def is_countable(self) -> bool:
+        """See `Ticks.is_countable`."""
+        return self.overlap is Overlap.BOTH and self.elapsed.allowed is None
+
     def walk(self, low: int) -> Iterator[Tick]:
         """See `Ticks.walk`."""
         zone, overlap = self.elapsed.zone, self.overlap
@@ -188,10 +202,8 @@ class ZonedElapsed:
 
     def count(self, high: int, enough: int) -> int:
         """See `Ticks.count`."""
-        if self.overlap is Overlap.BOTH:
-            known = self.elapsed.count(self.elapsed.first, high)
-            if known is not None:
-                return known
+        if self.is_countable:
+            return self.elapsed.count(self.elapsed.first, high)
         return _walked(self.walk(self.elapsed.first), high, enough)
 
 
@@ -201,7 +213,12 @@ def _walked(ticks: Iterator[Tick], high: int, enough: int) -> int:
     total = sum(1 for _ in islice(takewhile(lambda tick: tick[0] < high, ticks), most))
     if total < most or total == enough:
         return total
-    raise invalid(
+    raise uncountable()
+
+
+def uncountable() -> Refused:
+    """Returns the refusal of a COUNT that is too high to be walked along."""
+    return invalid(
         "COUNT: so many occurrences after the start cannot be counted; end the rule by a date,"
         " as in UNTIL=20351231.",
         "rule",

@@ -107,6 +107,7 @@ def test_offsets_with_seconds_are_told_in_utc(capsys: pytest.CaptureFixture[str]
         (("--rule", "FREQ=DAILY"), "timezone: Write an IANA time zone name"),
         (("--rule", "FREQ=DAILY", "--timezone", "Mars/Base"), "timezone: Write"),
         (("--rule", "FREQ=DAILY", "--timezone", "America"), "timezone: Write"),
+        (("--rule", "FREQ=DAILY", "--timezone", "Factory"), "timezone: Write"),
         (("--rule", "FREQ=DAILY", "--timezone", "../../etc/passwd"), "timezone: Write"),
         (("--rule", "FREQ=DAILY", "--timezone", "UTC"), "start: Write a local time"),
         (

@@ -20,6 +20,7 @@ from infra.postgres.state import PostgresStateStore
 from resolvers.execution import Caller, Operations
 from resolvers.persisted import PersistedQueries
 from resolvers.preparation import Readers
+from resolvers.responses import Rejected
 from tests.recurring import Recurring
 from tests.worlds import FixedClock, World
 
@@ -317,6 +318,17 @@ async def test_a_preview_says_what_is_wrong(api: Api) -> None:
     assert answer["recurrencePreview"]["occurrences"] == []
     (error,) = answer["recurrencePreview"]["userErrors"]
     assert (error["code"], error["field"]) == ("INVALID", ["recurrence", "rule"])
+
+
+async def test_a_request_holds_few_previews(api: Api) -> None:
+    one = "recurrencePreview(recurrence: {preset: DAILY}, first: 200) { summary }"
+    many = " ".join(f"p{number}: {one}" for number in range(21))
+
+    answer = await api.send(f"{{ {one} }}")
+
+    assert answer["extensions"]["cost"] > 500
+    with pytest.raises(Rejected, match="TOO_COSTLY"):
+        await api.send(f"{{ {many} }}")
 
 
 @pytest.mark.parametrize("first, code", [(-1, "MALFORMED"), (201, "LIMIT_EXCEEDED")])

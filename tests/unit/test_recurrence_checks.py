@@ -1,16 +1,20 @@
 """What a series is refused for at creation."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from domain.errors import Code, Refused
 from domain.recurrence.checks import check, check_floor
+from domain.recurrence.cron_text import parse_cron
 from domain.recurrence.policies import policies_for
+from domain.recurrence.rule import LocalTime, Rule
 from tests.recurrences import local_start, rule_of
 
 PARIS = ZoneInfo("Europe/Paris")
+DAILY = parse_cron("0 9 * * *").pattern
+EARLY = LocalTime(day=date(2026, 12, 31), at=None)
 
 
 def first(text: str, start: str = "2027-01-01T09:00") -> str:
@@ -34,6 +38,7 @@ def test_a_sound_series_is_known_by_its_first_slot() -> None:
         ("FREQ=DAILY\nRDATE:20261231T090000", "RDATE: 2026-12-31 lies before the start"),
         ("FREQ=DAILY\nRDATE:20270101T085959", "RDATE: 2027-01-01 lies before the start"),
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "finds no date"),
+        ("FREQ=HOURLY;BYHOUR=9,10;COUNT=10001", "COUNT: so many occurrences"),
         ("FREQ=SECONDLY", "may fire 1 s after it fired; the least here is 1 min"),
         ("FREQ=MINUTELY;BYSECOND=0,20", "may fire 20 s after"),
         ("FREQ=DAILY;BYHOUR=9;BYSECOND=0,59", "may fire 59 s after"),
@@ -47,6 +52,32 @@ def test_what_may_not_be_created_is_refused(text: str, says: str) -> None:
 
     assert {problem.code for problem in refused.value.problems} == {Code.INVALID}
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["FREQ=HOURLY;BYHOUR=9,10;COUNT=10000", "FREQ=HOURLY;COUNT=1000000", "FREQ=DAILY;COUNT=50000"],
+)
+def test_a_count_that_can_be_told_is_kept(text: str) -> None:
+    assert first(text) == "2027-01-01T09:00"
+
+
+@pytest.mark.parametrize(
+    "_case, line, start, says",
+    [
+        ("never", Rule(pattern=DAILY), "9999-12-31T10:00", "never fires from its start on"),
+        ("a date too early", Rule(pattern=DAILY, with_dates=(EARLY,)), "2027-01-01T09:00", "RDATE"),
+    ],
+)
+def test_what_is_wrong_with_a_crontab_line_is_said_of_the_line(
+    _case: str, line: Rule, start: str, says: str
+) -> None:
+    with pytest.raises(Refused, match=says) as refused:
+        check(line, local_start(start), PARIS, policies_for(line))
+
+    (problem,) = refused.value.problems
+    assert problem.path == ("cron",)
+    assert "FREQ" not in problem.message
 
 
 @pytest.mark.parametrize(

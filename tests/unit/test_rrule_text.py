@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from domain.errors import Code, Refused
+from domain.recurrence.local_text import slot_text
 from domain.recurrence.rrule_text import parse_rrule, text_of
 from domain.recurrence.rule import ByDay, Frequency, LocalTime, RRule, Rule, Skip
 from tests.recurrences import rrules
@@ -113,6 +114,7 @@ def test_dates_besides_the_rule_stand_on_lines_of_their_own() -> None:
         ("DTSTART:20270101T090000\nFREQ=DAILY", "the start has its own field"),
         ("FREQ=DAILY\nRDATE:soon", "RDATE: 'SOON' is no local time"),
         ("FREQ=DAILY\nEXDATE:20270101T090000Z", "EXDATE: '20270101T090000Z' is no local time"),
+        ("FREQ=DAILY;UNTIL=20271031T023000f", "UNTIL: '20271031T023000F' is no date"),
         ("FREQ=DAILY\nEXDATE;TZID=Europe/Paris:20270101T090000", "EXDATE: 'TZID=EUROPE/PARIS'"),
         ("FREQ=DAILY\nRDATE:" + ",".join(f"{n:04}0101" for n in range(1, 1_500)), "more than 1000"),
         ("FREQ=DAILY;" + "X" * 40_000, "at most 32768 characters"),
@@ -127,6 +129,15 @@ def test_what_is_no_rule_is_refused_by_the_part_that_is_wrong(text: str, says: s
     assert says in str(refused.value)
     # A message of a refusal must stay a message, whatever was sent.
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["20271031T023000f", "2027-10-31T02:30f"])
+def test_the_second_of_two_equal_times_is_read_in_both_forms(text: str) -> None:
+    (date,) = parse_rrule(f"FREQ=DAILY\nRDATE:{text}").with_dates
+
+    assert slot_text(datetime.combine(date.day, date.at or time()), fold=bool(date.fold)) == (
+        "2027-10-31T02:30f"
+    )
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

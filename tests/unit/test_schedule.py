@@ -95,6 +95,13 @@ def test_the_first_week_is_a_whole_week() -> None:
             None,
             "01-31 02-28 03-31 04-30",
         ),
+        (
+            "the 31st from the end stays in its month",
+            "FREQ=MONTHLY;BYMONTHDAY=-31",
+            "2027-01-01",
+            CLAMP,
+            "01-01 02-01 03-01 04-01",
+        ),
         ("L", "0 0 L * *", "2027-01-31", None, "01-31 02-28 03-31 04-30"),
         ("L-2", "0 0 L-2 * *", "2027-01-31", None, "02-26 03-29 04-28 05-29"),
         ("LW", "0 0 LW * *", "2027-01-01", None, "01-29 02-26 03-31 04-30"),

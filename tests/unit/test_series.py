@@ -180,6 +180,27 @@ def completed(rule: str, anchor: Anchor, slot: str, done: str, zone: str = "UTC"
             "2027-01-06T12:00",
             "2027-01-11T09:00",
         ),
+        (
+            "a day of the month, a week early",
+            "FREQ=MONTHLY;BYMONTHDAY=1",
+            "2027-02-01T09:00",
+            "2027-01-25T10:00",
+            "2027-03-01T09:00",
+        ),
+        (
+            "a date beside the rule, early",
+            "FREQ=MONTHLY\nRDATE:20270115T090000",
+            "2027-01-15T09:00",
+            "2027-01-10T10:00",
+            "2027-02-10T09:00",
+        ),
+        (
+            "an hour of the day, early",
+            "FREQ=HOURLY;BYHOUR=9;BYMINUTE=0",
+            "2027-01-05T09:00",
+            "2027-01-04T20:00",
+            "2027-01-06T09:00",
+        ),
         ("months", "FREQ=MONTHLY", "2027-01-04T09:00", "2027-01-20T12:00", "2027-02-20T09:00"),
         (
             "hours",
