@@ -7,7 +7,6 @@ of day, a sieve knows the next one that meets them: steps of 2,399 minutes are a
 1,440th time.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import gcd
@@ -127,13 +126,13 @@ class _Sieve:
     """Which windows hold an allowed time of day, while clocks stand still.
 
     Windows come back to the same times of day after `period` steps; `turns` are those that hold
-    one, counted from the window at the earliest of these times.
+    one, as bits, counted from the window at the earliest of these times.
     """
 
     width: int
     inverse: int
     period: int
-    turns: tuple[int, ...]
+    turns: int
 
     @classmethod
     def of(cls, times: Times, step_s: int, window_s: int, rest: int) -> "_Sieve":
@@ -148,18 +147,25 @@ class _Sieve:
             early = times.index(end - DAY_S) if end > DAY_S else 0
             return times.index(min(end, DAY_S)) > times.index(begin) or early > 0
 
-        held = (place for place in range(period) if holds(rest + place * width))
-        return cls(
-            width, inverse, period, tuple(sorted(place * inverse % period for place in held))
-        )
+        turns = bytearray(period // 8 + 1)
+        for place in range(period):
+            if holds(rest + place * width):
+                turn = place * inverse % period
+                turns[turn // 8] |= 1 << turn % 8
+        return cls(width, inverse, period, int.from_bytes(turns, "little"))
 
     def ahead(self, at: int) -> int | None:
         """Returns how many steps after the time of day the next window is that holds one."""
         if not self.turns:
             return None
         turn = at // self.width * self.inverse % self.period
-        index = bisect_left(self.turns, turn)
-        return (self.turns[index % len(self.turns)] - turn) % self.period
+        if later := self.turns >> turn:
+            return _lowest(later)
+        return self.period - turn + _lowest(self.turns)
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
 
 
 def barren() -> Barren:

@@ -53,6 +53,16 @@ def test_what_seldom_meets_is_found_as_by_trying_every_interval(
     assert [slot.instant for slot in islice(found, 6)] == list(islice(every, 6))
 
 
+def test_a_second_less_than_a_day_meets_every_second_of_the_day() -> None:
+    rule = "FREQ=SECONDLY;INTERVAL=86399;BYHOUR=3;BYMINUTE=3;BYSECOND=3"
+    start = datetime(2027, 1, 1, 9, tzinfo=UTC)
+    earlier = start - datetime(2027, 1, 1, 3, 3, 3, tzinfo=UTC)
+
+    found = next(slots(rule, "2027-01-01T09:00"))
+
+    assert found.instant == start + earlier // timedelta(seconds=1) * timedelta(seconds=86_399)
+
+
 def test_a_page_of_too_rare_occurrences_is_refused() -> None:
     with pytest.raises(Refused, match="ask for fewer"):
         texts(slots(f"{RARE};BYDAY=MO", "2027-01-01T09:00"), 200)

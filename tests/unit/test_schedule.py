@@ -315,7 +315,7 @@ def test_series_end_with_the_calendar() -> None:
         "FREQ=WEEKLY;BYDAY=MO;BYSETPOS=2",
         "FREQ=MINUTELY;BYSECOND=1,2;BYSETPOS=3",
         "FREQ=HOURLY;INTERVAL=24;BYHOUR=5",
-        "FREQ=SECONDLY;INTERVAL=86399;BYHOUR=3;BYMINUTE=3;BYSECOND=3",
+        "FREQ=SECONDLY;INTERVAL=86398;BYHOUR=3;BYMINUTE=3;BYSECOND=3",
     ],
 )
 def test_a_rule_that_never_fires_ends_with_a_refusal(rule: str) -> None:
