@@ -35,7 +35,7 @@ from infra.postgres.zone_data import PostgresZoneData
 from workers.app import Event, Worker, WorkerApplication
 from workers.consumer import Consumer
 from workers.deliveries import deliveries
-from workers.follower import Follower
+from workers.follower import CATCH_UP_S, POLL_S, Follower, Overdue
 from workers.recurrence import CONSUMER, TICK_S, Processor, handler
 from workers.routes import PUBSUB, RECURRENCE
 from workers.shards import Shards
@@ -46,18 +46,29 @@ LANES = 8
 
 
 class Recurrence:
-    """The parts that make occurrences, over one database."""
+    """The parts that make occurrences, over one database.
 
-    def __init__(self, lanes: Lanes, store: Store, inbox: Inbox) -> None:
+    With a sidecar that ticks and delivers, only what it did not bring is looked for.
+    """
+
+    def __init__(
+        self, lanes: Lanes, store: Store, inbox: Inbox, *, has_sidecar: bool = False
+    ) -> None:
         clock = SystemClock()
         turns = SeriesTurns(store, clock, uuid7)
         self.processor = Processor(PostgresSeriesClaims(lanes), turns, clock)
         self.consumer = consumer(inbox, self.processor.wake)
         self.shards = Shards(PostgresLeases(lanes), group=CONSUMER, owner=uuid4())
+        backlog = PostgresBacklog(lanes)
         self.follower = Follower(
-            self.consumer, concerns, backlog=PostgresBacklog(lanes), shards=self.shards
+            self.consumer,
+            concerns,
+            backlog=Overdue(backlog) if has_sidecar else backlog,
+            shards=self.shards,
+            poll_s=CATCH_UP_S if has_sidecar else POLL_S,
         )
-
+        # A completion is not kept waiting for the sidecar's tick.
+        self._tick_s = None if has_sidecar else TICK_S
         self.zone_data = ZoneDataWatch(
             version("tzdata"),
             dependents=PostgresZoneData(lanes),
@@ -72,9 +83,9 @@ class Recurrence:
         self.follower.wake()
 
     def works(self) -> list[Coroutine[None, None, None]]:
-        """Returns what has to run all the time where there is no sidecar: timer and log."""
+        """Returns what has to run all the time."""
         return [
-            *(self.processor.run(TICK_S), self.follower.run(), self.shards.run()),
+            *(self.processor.run(self._tick_s), self.follower.run(), self.shards.run()),
             self.zone_data.run(),
         ]
 
@@ -88,6 +99,8 @@ def consumer(inbox: Inbox, wake: Callable[[], None] = lambda: None) -> Consumer:
 async def recurrence(settings: Settings, found: Database) -> AsyncIterator[WorkerApplication]:
     """Yields the worker: ticks and events by its sidecar; without one, by timer and from the log.
 
+    What the sidecar gave up on comes from the log, too.
+
     Raises:
         NotConfigured: there is no database that it could share with the API.
     """
@@ -99,17 +112,14 @@ async def recurrence(settings: Settings, found: Database) -> AsyncIterator[Worke
         )
         lanes = await stack.enter_async_context(Lanes(found.url, options))
         hints = HintSender(lanes)
-        parts = _parts(lanes, hints.committed)
-        works = [hints.run()]
+        has_sidecar = settings.dapr_url is not None
+        parts = _parts(lanes, hints.committed, has_sidecar=has_sidecar)
+        works = [hints.run(), *parts.works()]
         sidecar = None
-        if settings.dapr_url is None:
-            works += parts.works()
-            if found.direct_url is not None:
-                works.append(HintListener(found.direct_url, parts.heard).run())
-        else:
+        if has_sidecar:
             sidecar = await stack.enter_async_context(sidecar_of(settings))
-            # The sidecar ticks; a completion is not kept waiting for it.
-            works += [parts.processor.run(None), parts.zone_data.run()]
+        elif found.direct_url is not None:
+            works.append(HintListener(found.direct_url, parts.heard).run())
         await stack.enter_async_context(running(*works))
         yield WorkerApplication(
             Worker(
@@ -123,9 +133,12 @@ async def recurrence(settings: Settings, found: Database) -> AsyncIterator[Worke
         )
 
 
-def _parts(lanes: Lanes, committed: Callable[[UUID, int], None]) -> Recurrence:
+def _parts(
+    lanes: Lanes, committed: Callable[[UUID, int], None], *, has_sidecar: bool
+) -> Recurrence:
     store = PostgresStore(lanes, lanes, new_id=uuid7, committed=committed)
-    return Recurrence(lanes, store, PostgresInbox(lanes, new_id=uuid7, committed=committed))
+    inbox = PostgresInbox(lanes, new_id=uuid7, committed=committed)
+    return Recurrence(lanes, store, inbox, has_sidecar=has_sidecar)
 
 
 def _events(consumer: Consumer, sidecar: Sidecar) -> dict[str, Event]:

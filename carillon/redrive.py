@@ -53,8 +53,9 @@ async def redriven(settings: Settings, consumers: Consumers = consumers) -> int:
             if (consumer := known.get(name)) is None:
                 _say(f"{name}: unknown to this release, so nothing was run")
                 continue
-            applied, left = await consumer.redrive()
-            _say(f"{name}: {applied} applied, {left} still parked")
+            came = await consumer.redrive()
+            gone = f", {came.gone} not there any more" if came.gone else ""
+            _say(f"{name}: {came.applied} applied, {came.left} still parked{gone}")
         still = await inbox.parked()
         for parked in still:
             _say(_line(parked))

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,6 +31,8 @@ from resolvers.streams import problem
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 5
+# How soon a second signal ends the wait for a good end.
+FORCED_POLL_S = 0.1
 # Requests beside the live connections.
 CONNECTIONS_BESIDES = 2_000
 # The database's lanes, logs, libraries that are loaded late.
@@ -198,7 +200,9 @@ class _Door:
 class _Server(uvicorn.Server):
     """Uvicorn without its own signal handlers."""
 
-    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Any]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, before_shutdown: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown
 
@@ -207,8 +211,12 @@ class _Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Streams do not end by themselves: each is told before the server waits for the rest.
-        await self._before_shutdown()
+        # Streams do not end by themselves, and sidecars have to hear of it while we listen.
+        before = asyncio.create_task(self._before_shutdown())
+        while not before.done() and not self.force_exit:
+            await asyncio.wait([before], timeout=FORCED_POLL_S)
+        if not before.cancel():
+            await before
         await super().shutdown(sockets)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.documents import ROOT, read
 from cluster.health import answering
 from cluster.parts import DAPR
 from cluster.processes import Program, free_ports
@@ -35,6 +36,29 @@ class SidecarPorts:
         return cls(http=http, grpc=grpc, internal=internal, metrics=metrics)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """How a daprd asks whether its app is well; by default at a pace for tests."""
+
+    interval_s: int = 1
+    timeout_ms: int = 500
+    threshold: int = 2
+
+    @classmethod
+    def of_the_cluster(cls) -> "Probes":
+        """Returns what kustomize/components/dapr/sidecar.yaml says."""
+        (patch,) = read(ROOT / "components" / "dapr" / "sidecar.yaml")
+        notes = patch["spec"]["template"]["metadata"]["annotations"]
+        return cls(
+            interval_s=int(notes["dapr.io/app-health-probe-interval"]),
+            timeout_ms=int(notes["dapr.io/app-health-probe-timeout"]),
+            threshold=int(notes["dapr.io/app-health-threshold"]),
+        )
+
+
+_PROBES = Probes()
+
+
 class Sidecar:
     """A daprd that can be stopped, killed and started again on the same ports.
 
@@ -44,10 +68,18 @@ class Sidecar:
         folder: its own, for its log; made where missing.
         resources: what all sidecars of the machine share.
         sentry: who vouches for them; running when the sidecar is made and when it starts.
+        probes: of the app's health.
     """
 
     def __init__(
-        self, app_id: str, app_port: int, *, folder: Path, resources: Resources, sentry: Sentry
+        self,
+        app_id: str,
+        app_port: int,
+        *,
+        folder: Path,
+        resources: Resources,
+        sentry: Sentry,
+        probes: Probes = _PROBES,
     ) -> None:
         self.app_id = app_id
         self.app_port = app_port
@@ -57,7 +89,7 @@ class Sidecar:
         folder.mkdir(parents=True, exist_ok=True)
         self._program = Program(
             f"daprd-{app_id}",
-            self._command(resources, sentry),
+            self._command(resources, sentry, probes),
             folder=folder,
             env={
                 # Else it looks for an address of another interface, and ends without one.
@@ -110,7 +142,7 @@ class Sidecar:
         """Ends it as a power cut would; nothing, when it does not run."""
         await self._program.kill()
 
-    def _command(self, resources: Resources, sentry: Sentry) -> list[str]:
+    def _command(self, resources: Resources, sentry: Sentry, probes: Probes) -> list[str]:
         ports = self.ports
         return [
             str(DAPR.found() / "daprd"),
@@ -123,8 +155,9 @@ class Sidecar:
             *("--resources-path", str(resources.folder), "--config", str(resources.config)),
             *("--enable-mtls", "--sentry-address", sentry.address),
             *("--control-plane-trust-domain", TRUST_DOMAIN),
-            # As kustomize/components/dapr/sidecar.yaml, at a pace for tests.
             *("--enable-app-health-check", "--app-health-check-path", HEALTH_PATH),
-            *("--app-health-probe-interval", "1", "--app-health-probe-timeout", "500"),
-            *("--app-health-threshold", "2", "--dapr-graceful-shutdown-seconds", "5"),
+            *("--app-health-probe-interval", str(probes.interval_s)),
+            *("--app-health-probe-timeout", str(probes.timeout_ms)),
+            *("--app-health-threshold", str(probes.threshold)),
+            *("--dapr-graceful-shutdown-seconds", "5"),
         ]

@@ -12,7 +12,7 @@ Stale                the state moved between load and flush; the service loads a
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
@@ -91,6 +91,11 @@ class Unavailable(DomainError):
 
 class Stale(Exception):
     """The state that a decision read has moved; load again and decide again."""
+
+
+# What passes by itself, so that trying again is all there is to do. Of the world outside adapters
+# speak as of connections and waits; any other OSError is a bug, as a file that is not there.
+PASSING: Final = (ConnectionError, TimeoutError, Unavailable, Stale)
 
 
 def invalid(message: str, *path: str) -> Refused:

@@ -67,9 +67,12 @@ class Inbox(Protocol):
         ...
 
     def again(self, parked: Parked) -> AbstractAsyncContextManager[Turn | None]:
-        """Takes a parked change out at the end of the block; None where it is gone by now.
+        """Waits for its stream's turn, and takes a parked change out at the end of the block.
 
-        An exception in the block leaves it parked.
+        Gives None where it is gone by now. An exception in the block leaves it parked.
+
+        Raises:
+            Unavailable: as by `turn`.
         """
         ...
 

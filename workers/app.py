@@ -5,9 +5,11 @@ discard an event, so neither is ever an answer to one. A call that is refused is
 and its problems: daprd counts a 4xx as a failure, and lets no call through after some of them.
 """
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,12 +19,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import Code, Refused, Stale, Unavailable
+from domain.errors import PASSING, Code, Refused, Unavailable
 from workers.routes import HEALTH_PATH, INVOKE_PREFIX, METRICS_PATH, READINESS_PATH
 
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - a header's name
+
+# The threshold of kustomize/components/dapr/sidecar.yaml: after so many probes that were answered
+# with no, the sidecar lets its subscriptions rest.
+PROBES_ENOUGH = 3
+# So many of its intervals, and time to spare. kustomize/base/lifecycle.yaml counts on it.
+DRAIN_MAX_S = 10.0
 
 # Gets the body of one event; whatever it raises has the event delivered again.
 Event: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -37,6 +45,7 @@ class Worker:
     """What a worker does, by path.
 
     `ready` tells why it is not ready, None when it is. `metrics` are in Prometheus' text format.
+    `token` is what the sidecar shows; without it, whoever reaches the port may deliver.
     """
 
     events: Mapping[str, Event] = field(default_factory=dict)
@@ -51,8 +60,12 @@ class WorkerApplication:
     """Serves a worker's routes."""
 
     def __init__(self, worker: Worker) -> None:
+        if worker.token is None:
+            log.warning("worker.open_to_all", extra={"lacks": "CARILLON_APP_API_TOKEN"})
         self._worker = worker
         self._stopping = False
+        self._probes = 0
+        self._known = asyncio.Event()
         self._app = Starlette(routes=[*self._operations(), *self._deliveries()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,12 +77,19 @@ class WorkerApplication:
             await send({"type": "websocket.close"})
 
     async def stop(self) -> None:
-        """Says no to the readiness probe; requests in flight are finished by the server."""
+        """Says no to probes and to what is new, and returns once the sidecar knows.
+
+        The server finishes what is in flight, and listens no more.
+        """
         self._stopping = True
+        if self._worker.events:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_MAX_S):
+                    await self._known.wait()
 
     def _operations(self) -> Sequence[Route]:
         return [
-            Route(HEALTH_PATH, _alive),
+            Route(HEALTH_PATH, self._health),
             Route(READINESS_PATH, self._readiness),
             Route(METRICS_PATH, self._metrics),
             # Subscriptions are declared, not asked for; a sidecar asks all the same.
@@ -80,7 +100,7 @@ class WorkerApplication:
         worker = self._worker
         return [
             *(
-                Route(path, self._event(take), methods=["POST"])
+                Route(path, self._event(path, take), methods=["POST"])
                 for path, take in worker.events.items()
             ),
             *(
@@ -93,16 +113,21 @@ class WorkerApplication:
             ),
         ]
 
-    def _event(self, take: Event) -> Callable[[Request], Awaitable[Response]]:
+    def _event(self, path: str, take: Event) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             if not self._is_sidecar(request):
                 return _NOT_THE_SIDECAR
+            if self._stopping:
+                return PlainTextResponse("Deliver it again: this replica stops.\n", 500)
             try:
                 await take(await request.body())
-            except (OSError, Unavailable, Stale) as error:
-                log.warning("event.not_taken", extra={"said": str(error)})
-                return PlainTextResponse("Deliver it again.\n", 500)
-            except Exception:  # noqa: BLE001 - the consumer has logged it; the sidecar delivers again
+            except Exception as error:
+                # The sidecar delivers it again.
+                log.warning(
+                    "event.not_taken",
+                    exc_info=None if isinstance(error, PASSING) else error,
+                    extra={"path": path, "said": str(error)},
+                )
                 return PlainTextResponse("Deliver it again.\n", 500)
             return JSONResponse({"status": "SUCCESS"})
 
@@ -115,14 +140,15 @@ class WorkerApplication:
                 return PlainTextResponse("")
             if not self._is_sidecar(request):
                 return _NOT_THE_SIDECAR
+            if self._stopping:
+                return PlainTextResponse("The next tick does it: this replica stops.\n", 500)
             try:
                 await tick()
             except Exception as error:
                 # The next tick does what this one left.
-                known = isinstance(error, OSError | Unavailable)
                 log.warning(
                     "tick.failed",
-                    exc_info=None if known else error,
+                    exc_info=None if isinstance(error, PASSING) else error,
                     extra={"path": path, "said": str(error)},
                 )
                 return PlainTextResponse("The next tick does it.\n", 500)
@@ -148,6 +174,14 @@ class WorkerApplication:
 
         return handle
 
+    async def _health(self, _request: Request) -> Response:
+        if not self._stopping:
+            return PlainTextResponse("ok\n")
+        self._probes += 1
+        if self._probes >= PROBES_ENOUGH:
+            self._known.set()
+        return PlainTextResponse("stopping\n", 503)
+
     async def _readiness(self, _request: Request) -> Response:
         why = "stopping" if self._stopping else await self._worker.ready()
         return PlainTextResponse("ready\n") if why is None else PlainTextResponse(f"{why}\n", 503)
@@ -168,10 +202,6 @@ _NOT_THE_SIDECAR = PlainTextResponse("Only the sidecar may.\n", 403)
 
 def _problem(message: str, code: Code = Code.INVALID, path: Sequence[str] = ()) -> object:
     return {"code": code.value, "field": path, "message": message}
-
-
-async def _alive(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 async def _no_subscriptions(_request: Request) -> Response:

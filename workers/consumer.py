@@ -6,20 +6,21 @@ it. Each change is applied in one transaction with the position's move:
 1. Take the stream's turn. A change at or before the position was applied: nothing to do.
 2. The next change is the delivered one, or, where something is missing, the log's.
 3. The handler does its work within the turn, then the position moves.
-4. What fails each time is parked in its place, and the stream goes on.
+4. What fails each time is parked in its place, and the stream goes on. So is what the log does not
+   have any more, its first number for all of it.
 """
 
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from opentelemetry import metrics
 
 from domain.changes import Change
-from domain.errors import Stale, Unavailable
-from domain.events import KINDS, VERSION, Delivered
+from domain.errors import PASSING
+from domain.events import KINDS, VERSION, Delivered, Malformed
 from domain.inbox import Inbox, Parked, Turn
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,26 @@ Handler: TypeAlias = Callable[[Change, Turn], Awaitable[None]]
 _meter = metrics.get_meter("carillon.workers")
 _changes = _meter.create_counter(
     "carillon.consumer.changes",
-    description="Deliveries by outcome: applied, repeated, failed, parked",
+    description="Deliveries by outcome: applied, repeated, failed, parked, beyond (the log's end)",
 )
 
 
 class Unreadable(Exception):
     """A change of a kind, or in a version, that this release does not know: newer code wrote it."""
+
+
+class Redriven(NamedTuple):
+    """What came of parked changes.
+
+    Attributes:
+        applied: how many were.
+        left: stay parked: they failed, or follow one that did.
+        gone: are parked no more, but not by us: another redrive had them, or the log lost them.
+    """
+
+    applied: int
+    left: int
+    gone: int
 
 
 class Consumer:
@@ -59,39 +74,59 @@ class Consumer:
 
         Raises:
             Exception: the handler's; deliver again, and it is tried again.
+            Malformed: the log ends before it: nobody who writes to this database made it.
             Unavailable: the database did not answer; deliver again.
         """
         while await self._step(delivered):
             pass
 
-    async def redrive(self) -> tuple[int, int]:
-        """Runs what is parked again, from the log; returns how many were applied, how many not."""
-        done = left = 0
+    async def redrive(self) -> Redriven:
+        """Runs what is parked again, from the log; a stream's first failure ends its turn."""
+        applied = left = gone = 0
+        failed: set[UUID] = set()
         for parked in await self._inbox.parked(self.name):
+            if parked.stream in failed:
+                left += 1
+                continue
             try:
-                async with self._inbox.again(parked) as turn:
-                    if turn is not None:
-                        await self._apply(await _logged(parked, turn), turn)
+                if await self._again(parked):
+                    applied += 1
+                else:
+                    gone += 1
             except Exception as error:
                 log.warning("consumer.still_parked", exc_info=error, extra=self._facts(parked))
+                failed.add(parked.stream)
                 left += 1
-            else:
-                done += 1
-        return done, left
+        return Redriven(applied, left, gone)
+
+    async def _again(self, parked: Parked) -> bool:
+        """Applies a parked change; returns False where there is nothing to apply any more."""
+        async with self._inbox.again(parked) as turn:
+            if turn is None:
+                return False
+            found = await turn.following(parked.seq - 1)
+            if found is None or found.seq != parked.seq:
+                log.error("consumer.lost", extra={**self._facts(parked), "reason": parked.reason})
+                return False
+            await self._apply(found, turn)
+            return True
 
     async def _step(self, delivered: Delivered) -> bool:
         """Takes one change; returns whether there is more to take."""
         due: Change | None = None
         try:
             async with self._inbox.turn(self.name, delivered.stream) as turn:
-                due = await self._due(turn, delivered)
-                if due is None:
+                following = await self._following(turn, delivered)
+                if following is None:
                     return False
-                await self._apply(
-                    due, turn, delivered.version if due.seq == delivered.seq else VERSION
-                )
+                if following.seq > turn.position + 1:
+                    await self._pass_over(delivered.stream, turn, following.seq - 1)
+                    return True
+                due = following
+                await self._apply(due, turn)
                 await turn.move(due.seq)
         except Exception as error:
+            # Whoever brought it logs what is raised.
             if due is None or not self._is_final(due, error):
                 raise
             await self._park(due, error)
@@ -100,29 +135,38 @@ class Consumer:
             self._count("applied")
         return due.seq < delivered.seq
 
-    async def _due(self, turn: Turn, delivered: Delivered) -> Change | None:
-        """Returns the change that comes next in the stream; None where it is all applied."""
+    async def _following(self, turn: Turn, delivered: Delivered) -> Change | None:
+        """Returns the first change after the position; None where all is applied."""
         if turn.position >= delivered.seq:
             self._count("repeated")
             return None
         if delivered.change is not None and delivered.seq == turn.position + 1:
             return delivered.change
-        stream = delivered.stream
         following = await turn.following(turn.position)
-        facts = {"consumer": self.name, "stream": str(stream), "position": turn.position}
         if following is None:
-            # Delivered, and not in the log: the database was restored from a backup.
-            log.error("consumer.beyond_log", extra={**facts, "seq": delivered.seq})
-            return None
-        if following.seq > turn.position + 1:
-            log.error("consumer.log_pruned", extra={**facts, "seq": following.seq})
+            # As after the database was restored from a backup. Parked it cannot be: the log will
+            # have another change of its number.
+            self._count("beyond")
+            raise Malformed(
+                f"The log of {delivered.stream} ends at {turn.position},"
+                f" and this is {delivered.seq}: was the database restored?"
+            )
         return following
 
-    async def _apply(self, change: Change, turn: Turn, version: int = VERSION) -> None:
+    async def _pass_over(self, stream: UUID, turn: Turn, last: int) -> None:
+        """Parks what the log has lost, up to `last`: one row, for there may be very many."""
+        first = turn.position + 1
+        reason = f"Pruned: the log has lost {first} to {last}, and they were never applied."
+        await turn.park(first, reason)
+        await turn.move(last)
+        self._count("parked")
+        facts = {"consumer": self.name, "stream": str(stream), "seq": first}
+        log.error("consumer.parked", extra={**facts, "reason": reason})
+
+    async def _apply(self, change: Change, turn: Turn) -> None:
         # The log's own word, where the change came from there.
-        version = max(version, change.version)
-        if version > VERSION:
-            raise Unreadable(f"A newer release wrote it, in version {version}.")
+        if change.version > VERSION:
+            raise Unreadable(f"A newer release wrote it, in version {change.version}.")
         if change.kind not in KINDS:
             raise Unreadable(f"This release knows no change of kind {change.kind}.")
         await self._handler(change, turn)
@@ -131,7 +175,7 @@ class Consumer:
         """Counts a failure; tells whether trying again would be of no use."""
         if isinstance(error, Unreadable):
             return True
-        if isinstance(error, OSError | Unavailable | Stale):
+        if isinstance(error, PASSING):
             return False
         key = (change.stream, change.seq)
         failures = self._failures.pop(key, 0) + 1
@@ -139,11 +183,11 @@ class Consumer:
         if len(self._failures) > FAILING_MAX:
             self._failures.popitem(last=False)
         self._count("failed")
-        log.warning("consumer.failed", exc_info=error, extra=self._facts(change))
+        log.warning("consumer.failed", extra={**self._facts(change), "failures": failures})
         return failures >= ATTEMPTS
 
     async def _park(self, change: Change, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"[:REASON_MAX_CHARS]
+        reason = _storable(f"{type(error).__name__}: {error}")[:REASON_MAX_CHARS]
         async with self._inbox.turn(self.name, change.stream) as turn:
             # Another process may have come further meanwhile.
             if turn.position < change.seq:
@@ -151,7 +195,9 @@ class Consumer:
                 await turn.move(change.seq)
         self._failures.pop((change.stream, change.seq), None)
         self._count("parked")
-        log.error("consumer.parked", extra={**self._facts(change), "reason": reason})
+        log.error(
+            "consumer.parked", exc_info=error, extra={**self._facts(change), "reason": reason}
+        )
 
     def _facts(self, at: Change | Parked) -> dict[str, object]:
         return {"consumer": self.name, "stream": str(at.stream), "seq": at.seq}
@@ -160,8 +206,6 @@ class Consumer:
         _changes.add(1, {"consumer": self.name, "outcome": outcome})
 
 
-async def _logged(parked: Parked, turn: Turn) -> Change:
-    found = await turn.following(parked.seq - 1)
-    if found is None or found.seq != parked.seq:
-        raise LookupError("The log does not have this change any more.")
-    return found
+def _storable(text: str) -> str:
+    """Returns a text without what PostgreSQL keeps in none: NUL, and halves of pairs."""
+    return text.encode(errors="replace").decode().replace("\0", "?")

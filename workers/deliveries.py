@@ -39,12 +39,10 @@ def deliveries(
 
     async def take(body: bytes) -> None:
         try:
-            found = read(body)
+            await consumer.take(read(body))
         except Malformed as error:
             reason = str(error)
             log.warning("event.malformed", extra={"consumer": consumer.name, "reason": reason})
             await dead_letters.put(body, reason)
-            return
-        await consumer.take(found)
 
     return take

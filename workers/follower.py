@@ -1,4 +1,4 @@
-"""Brings a consumer what it has not had, from the log itself, where no broker delivers.
+"""Brings a consumer what it has not had, from the log itself, where no broker delivers or did not.
 
 What does not concern the consumer is passed over many changes at a time; what does is taken one by
 one, as a delivery is.
@@ -6,14 +6,14 @@ one, as a delivery is.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
 from domain.changes import Change
-from domain.errors import Stale, Unavailable
-from domain.events import VERSION, Delivered
-from domain.outbox import Backlog, Entry, Streams
+from domain.errors import PASSING
+from domain.events import Delivered
+from domain.outbox import Backlog, Entry, Lag, Pending, Streams
 from workers.deliveries import Taker
 from workers.relay import advanced
 from workers.shards import Shards
@@ -26,7 +26,45 @@ BATCH_MAX = 200
 PACE_S = 0.1
 # Where nobody wakes us: how late a change of another process may be.
 POLL_S = 1.0
+# Beside a broker: it takes milliseconds, and a look costs little.
+CATCH_UP_S = 5.0
 RETRY_S = 2.0
+
+
+class Overdue:
+    """The part of a backlog that a broker has had its time for, and did not bring.
+
+    A sidecar that gave up on an event never brings it again, nor the end of its stream. A stream is
+    overdue when it has not come as far as its head was at the look before.
+    """
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._heads: Mapping[UUID, int] = {}
+
+    async def pending(
+        self, consumer: str, streams: Streams, shards: Sequence[int], limit: int
+    ) -> Sequence[Pending]:
+        """See `Backlog.pending`; all of it where it fills the limit, and looks do not compare."""
+        found = await self._backlog.pending(consumer, streams, shards, limit)
+        before, self._heads = self._heads, {one.stream: one.head for one in found}
+        if len(found) < limit:
+            found = [one for one in found if one.after < before.get(one.stream, 0)]
+        if found:
+            log.warning("follower.overdue", extra={"consumer": consumer, "streams": len(found)})
+        return found
+
+    async def entries(self, pending: Sequence[Pending], limit: int) -> Sequence[Entry]:
+        """See `Backlog.entries`."""
+        return await self._backlog.entries(pending, limit)
+
+    async def move(self, consumer: str, positions: Mapping[UUID, int]) -> None:
+        """See `Backlog.move`."""
+        await self._backlog.move(consumer, positions)
+
+    async def lag(self, consumer: str, streams: Streams, shards: Sequence[int]) -> Lag:
+        """See `Backlog.lag`."""
+        return await self._backlog.lag(consumer, streams, shards)
 
 
 class Follower:
@@ -39,11 +77,13 @@ class Follower:
         *,
         backlog: Backlog,
         shards: Shards,
+        poll_s: float = POLL_S,
     ) -> None:
         self._consumer = consumer
         self._concerns = concerns
         self._backlog = backlog
         self._shards = shards
+        self._poll_s = poll_s
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -62,7 +102,7 @@ class Follower:
                 continue
             await asyncio.sleep(PACE_S)
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(self._poll_s):
                     await self._woken.wait()
 
     async def step(self) -> None:
@@ -104,7 +144,9 @@ class Follower:
         return last, failed
 
     async def _is_taken(self, change: Change) -> bool:
-        delivered = Delivered(stream=change.stream, seq=change.seq, version=VERSION, change=change)
+        delivered = Delivered(
+            stream=change.stream, seq=change.seq, version=change.version, change=change
+        )
         try:
             await self._consumer.take(delivered)
         except Exception as error:  # noqa: BLE001 - told, and tried again
@@ -117,6 +159,8 @@ class Follower:
         await self._backlog.move(self._consumer.name, positions)
 
     def _warn(self, error: Exception) -> None:
-        known = isinstance(error, OSError | Unavailable | Stale)
-        facts = {"consumer": self._consumer.name, "said": str(error)}
-        log.warning("follower.failed", exc_info=None if known else error, extra=facts)
+        log.warning(
+            "follower.failed",
+            exc_info=None if isinstance(error, PASSING) else error,
+            extra={"consumer": self._consumer.name, "said": str(error)},
+        )

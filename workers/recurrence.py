@@ -14,7 +14,7 @@ from opentelemetry import metrics
 
 from domain.changes import Change
 from domain.claims import SeriesClaims
-from domain.errors import Stale, Unavailable
+from domain.errors import PASSING, Stale
 from domain.ids import SeriesId, WorkspaceId
 from domain.inbox import Turn
 from domain.ports import Clock
@@ -81,7 +81,7 @@ class Processor:
                 await self.tick()
             except Exception as error:
                 # The next tick does what this one left.
-                known = isinstance(error, OSError | Unavailable)
+                known = isinstance(error, PASSING)
                 log.warning(
                     "recurrence.tick_failed",
                     exc_info=None if known else error,
@@ -118,12 +118,10 @@ class Processor:
         """Tells whether these need no more trying: they are done, or put off."""
         try:
             await self._take(workspace, ids)
-        except Stale as error:
-            if len(ids) > 1:
+        except PASSING as error:
+            if isinstance(error, Stale) and len(ids) > 1:
+                # What one of them lost, or all of them together, most do not lose alone.
                 return False
-            log.warning("recurrence.not_taken", extra={"said": str(error)})
-            await self._put_off(ids, RETRY_S)
-        except (OSError, Unavailable) as error:
             log.warning("recurrence.not_taken", extra={"said": str(error)})
             await self._put_off(ids, RETRY_S)
         except Exception as error:
@@ -144,5 +142,5 @@ class Processor:
     async def _put_off(self, ids: Sequence[SeriesId], seconds: float) -> None:
         _turns.add(len(ids), {"outcome": "failed"})
         # Where the database does not answer, the claims run out by themselves.
-        with suppress(OSError, Unavailable):
+        with suppress(*PASSING):
             await self._claims.hold(ids, seconds)

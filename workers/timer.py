@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from domain.errors import Unavailable
+from domain.errors import PASSING
 from workers.app import Tick
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def ticking(
         try:
             await tick()
         except Exception as error:  # the loop of a worker: whatever happens, it goes on
-            known = isinstance(error, OSError | Unavailable)
+            known = isinstance(error, PASSING)
             log.warning(
                 "timer.tick_failed",
                 exc_info=None if known else error,

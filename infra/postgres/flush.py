@@ -118,7 +118,7 @@ def refusal(error: asyncpg.PostgresError) -> DomainError | Stale | None:
         found = _UNIQUE.get(error.constraint_name or "")
         # Any other: somebody used the key or added the member meanwhile, and a new load says which.
         return Stale(str(error)) if found is None else conflict(found[0], *found[1])
-    if isinstance(error, asyncpg.ForeignKeyViolationError | asyncpg.DeadlockDetectedError):
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
         return Stale(str(error))
     return None
 

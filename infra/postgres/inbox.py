@@ -23,9 +23,7 @@ ON CONFLICT (consumer, stream, seq) DO UPDATE SET reason = excluded.reason"""
 _PARKED = """
 SELECT consumer, stream, seq, reason, at FROM parked
 WHERE $1::text IS NULL OR consumer = $1 ORDER BY at, stream, seq"""
-_CLAIM = """
-SELECT true FROM parked WHERE consumer = $1 AND stream = $2 AND seq = $3
-FOR UPDATE SKIP LOCKED"""
+_IS_PARKED = "SELECT true FROM parked WHERE consumer = $1 AND stream = $2 AND seq = $3"
 _UNPARK = "DELETE FROM parked WHERE consumer = $1 AND stream = $2 AND seq = $3"
 
 
@@ -78,12 +76,7 @@ class PostgresInbox:
         """See `Inbox.turn`."""
         heads: dict[UUID, int] = {}
         async with self._lanes.transaction() as statements:
-            position = await statements.fetchval(_TAKE, consumer, stream)
-            if position is None:
-                await statements.fetchval(_BEGIN, consumer, stream)
-                position = await statements.fetchval(_TAKE, consumer, stream)
-            store = self._store(statements, heads)
-            yield PostgresTurn(statements, store, (consumer, stream), position)
+            yield await self._turn(statements, (consumer, stream), heads)
         self._tell(heads)
 
     @asynccontextmanager
@@ -92,10 +85,11 @@ class PostgresInbox:
         heads: dict[UUID, int] = {}
         key = (parked.consumer, parked.stream)
         async with self._lanes.transaction() as statements:
-            if not await statements.fetchval(_CLAIM, *key, parked.seq):
+            turn = await self._turn(statements, key, heads)
+            if not await statements.fetchval(_IS_PARKED, *key, parked.seq):
                 yield None
                 return
-            yield PostgresTurn(statements, self._store(statements, heads), key, parked.seq)
+            yield turn
             await statements.fetchval(_UNPARK, *key, parked.seq)
         self._tell(heads)
 
@@ -103,10 +97,18 @@ class PostgresInbox:
         """See `Inbox.parked`."""
         return [Parked(**row) for row in await self._lanes.fetch(_PARKED, consumer)]
 
-    def _store(self, statements: Statements, heads: dict[UUID, int]) -> PostgresStore:
-        return PostgresStore(
+    async def _turn(
+        self, statements: Statements, key: tuple[str, UUID], heads: dict[UUID, int]
+    ) -> PostgresTurn:
+        """Returns the turn once nobody else has it."""
+        position = await statements.fetchval(_TAKE, *key)
+        if position is None:
+            await statements.fetchval(_BEGIN, *key)
+            position = await statements.fetchval(_TAKE, *key)
+        store = PostgresStore(
             statements, statements, new_id=self._new_id, committed=heads.__setitem__
         )
+        return PostgresTurn(statements, store, key, position)
 
     def _tell(self, heads: dict[UUID, int]) -> None:
         for workspace, head in heads.items():

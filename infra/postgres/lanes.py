@@ -45,8 +45,13 @@ _FAILED = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-# Reasons for which the caller may simply try again: timeouts of locks and statements.
+# Timeouts of locks and statements.
 _TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
+# Classes of SQLSTATE that blame the server's state, not the statement: resources run out, operators
+# step in, disks fail.
+_UNWELL = frozenset({"53", "57", "58"})
+# The transaction gave in to another: deadlocks, and conflicts of serialization.
+_COLLISION = "40"
 # The connection is gone, or about to go.
 _LOST = (
     OSError,
@@ -89,6 +94,10 @@ class LaneOptions:
         }
 
 
+class Collided(Unavailable):
+    """Two transactions stood in each other's way, and this one gave in: run it again."""
+
+
 class Statements(Protocol):
     """Where statements run: on any lane, or in one transaction."""
 
@@ -109,8 +118,8 @@ class Lanes:
     """Runs each statement on the first free lane; waiters go in order.
 
     A value of type `json` comes as bytes, ready to be spliced; `jsonb` and `text` come as str.
-    Trouble with a connection or a timeout raises Unavailable; an error of the statement itself
-    comes as asyncpg's own.
+    Trouble with a connection, a timeout or a server that is not well raises Unavailable; an error
+    of the statement itself comes as asyncpg's own.
     """
 
     def __init__(self, url: str, options: LaneOptions) -> None:
@@ -234,6 +243,8 @@ class Lanes:
                 raise Unavailable("The connection to the database was lost.") from error
             if isinstance(error, _TOO_LONG):
                 raise Unavailable("The database took too long; try again.") from error
+            if isinstance(error, asyncpg.PostgresError):
+                _require_its_own_fault(error)
             raise
 
     async def _in_transaction(
@@ -378,6 +389,15 @@ class _Transaction:
         """See `Statements.fetch`."""
         rows: list[asyncpg.Record] = await self._run(asyncpg.Connection.fetch, sql, *args)
         return rows
+
+
+def _require_its_own_fault(error: asyncpg.PostgresError) -> None:
+    """Raises Unavailable where not the statement is to blame."""
+    kind = (error.sqlstate or "")[:2]
+    if kind == _COLLISION:
+        raise Collided("Other changes came between; try again.") from error
+    if kind in _UNWELL:
+        raise Unavailable(f"The database cannot do it now: {error}") from error
 
 
 def _encoded(value: str | bytes) -> bytes:

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.errors import Stale
 from domain.ports import Command, Needs, Seen, Writes
 from infra.postgres.flush import FLUSH, argument, refusal
-from infra.postgres.lanes import Statements
+from infra.postgres.lanes import Collided, Statements
 from infra.postgres.load import look
 from infra.postgres.seen import seen
 
@@ -44,6 +45,8 @@ class PostgresStore:
         packed = argument(command, writes, self._new_id)
         try:
             rows = await self._writes.fetch(FLUSH, packed)
+        except Collided as error:
+            raise Stale(str(error)) from error
         except asyncpg.PostgresError as error:
             meaning = refusal(error)
             if meaning is None:

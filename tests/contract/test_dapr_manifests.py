@@ -18,6 +18,7 @@ from tests.manifests import (
     with_dapr,
     with_kafka,
 )
+from workers.app import DRAIN_MAX_S, PROBES_ENOUGH
 from workers.routes import (
     API,
     APPS,
@@ -193,6 +194,25 @@ def test_a_delivery_ends_before_its_partition_is_taken_away(resiliency: Document
         assert (retry["maxRetries"] + 1) * (timeout_s + wait_s) < DELIVERY_MAX_S
         # An open one would turn events into dead letters that nobody tried.
         assert "circuitBreaker" not in target
+
+
+@with_dapr
+def test_an_app_that_is_gone_is_found_so_before_a_delivery_is_given_up(
+    folder: Path, resiliency: Document
+) -> None:
+    inbound = resiliency["targets"]["components"][PUBSUB]["inbound"]
+    retry = resiliency["policies"]["retries"][inbound["retry"]]
+    attempts_s = retry["maxRetries"] * seconds(retry["duration"])
+
+    for deployment in of(folder, "Deployment").values():
+        notes = pod(deployment)["metadata"]["annotations"]
+        # The first probe may have begun just before.
+        probes = int(notes["dapr.io/app-health-threshold"])
+        interval_s = int(notes["dapr.io/app-health-probe-interval"])
+        assert retry["policy"] == "constant"
+        assert probes == PROBES_ENOUGH
+        assert probes * interval_s < DRAIN_MAX_S
+        assert probes * interval_s + 1 < attempts_s
 
 
 def test_the_relay_hears_at_once_what_was_not_published(resiliency: Document) -> None:

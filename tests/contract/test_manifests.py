@@ -30,6 +30,7 @@ from tests.manifests import (
     with_kafka,
     workloads,
 )
+from workers.app import DRAIN_MAX_S
 from workers.routes import API, APPS, HEALTH_PATH, PUBSUB, READINESS_PATH, SECRET, SECRET_STORE
 
 IDS = {app.id for app in APPS}
@@ -73,7 +74,7 @@ def test_a_process_has_time_to_drain(folder: Path) -> None:
         pre_stop_s = app_container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
         spec = pod(deployment)["spec"]
 
-        assert spec["terminationGracePeriodSeconds"] > pre_stop_s + drain_s
+        assert spec["terminationGracePeriodSeconds"] > pre_stop_s + DRAIN_MAX_S + drain_s
 
 
 @every_folder

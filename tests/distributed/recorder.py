@@ -2,9 +2,9 @@
 
 python -m tests.distributed.recorder --host H --port P     settings by the environment, as a worker
 
-Its table `applied` must be there. A row is one application: one too many, one missing or one out
-of order is what the scanner looks for. Changes of a task titled "poison ..." fail while the table
-`poison` has a row.
+Its tables must be there. A row of `applied` is one application: one too many, one missing or one
+out of order is what the scanner looks for. Changes of a task titled "poison ..." fail while the
+table `poison` has a row.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from carillon import serve, telemetry
 from carillon.database import Database
-from carillon.running import readiness
+from carillon.running import readiness, running
 from carillon.secrets import sidecar_of
 from carillon.settings import Settings, plain
 from domain.changes import Change
@@ -25,16 +25,21 @@ from domain.outbox import Topic
 from infra.dapr.dead_letters import DaprDeadLetters
 from infra.envelope import delivered
 from infra.ids import uuid7
+from infra.postgres.backlog import PostgresBacklog
 from infra.postgres.inbox import PostgresInbox, PostgresTurn
 from infra.postgres.lanes import LaneOptions, Lanes
+from infra.postgres.leases import PostgresLeases
 from workers.app import Worker, WorkerApplication
 from workers.consumer import Consumer
 from workers.deliveries import deliveries
+from workers.follower import CATCH_UP_S, Follower, Overdue
 from workers.routes import PUBSUB, RECURRENCE
+from workers.shards import Shards
 
 TABLES = """
 CREATE TABLE applied (nr bigint GENERATED ALWAYS AS IDENTITY, stream uuid, seq bigint);
-CREATE TABLE poison (stream uuid)"""
+CREATE TABLE poison (works boolean)"""
+NAME = "recorder"
 RECORD = "INSERT INTO applied (stream, seq) VALUES ($1, $2)"
 
 
@@ -57,12 +62,18 @@ async def recorder(settings: Settings, found: Database) -> AsyncIterator[WorkerA
         lanes = await stack.enter_async_context(Lanes(found.url, options))
         sidecar = await stack.enter_async_context(sidecar_of(settings))
         assert RECURRENCE.dead_letters is not None
-        consumer = Consumer(
-            "recorder",
-            handler=record,
-            inbox=PostgresInbox(lanes, new_id=uuid7, committed=lambda _stream, _seq: None),
-        )
+        inbox = PostgresInbox(lanes, new_id=uuid7, committed=lambda _stream, _seq: None)
+        consumer = Consumer(NAME, handler=record, inbox=inbox)
         letters = DaprDeadLetters(sidecar, PUBSUB, RECURRENCE.dead_letters)
+        shards = Shards(PostgresLeases(lanes), group=NAME, owner=uuid7())
+        follower = Follower(
+            consumer,
+            lambda _change: True,
+            backlog=Overdue(PostgresBacklog(lanes)),
+            shards=shards,
+            poll_s=CATCH_UP_S,
+        )
+        await stack.enter_async_context(running(shards.run(), follower.run()))
 
         path = RECURRENCE.subscriptions[Topic.TASK_EVENTS]
         yield WorkerApplication(
@@ -82,7 +93,7 @@ async def _idle() -> None:
 
 
 async def _redriven(consumer: Consumer) -> object:
-    return await consumer.redrive()
+    return (await consumer.redrive())._asdict()
 
 
 def main() -> int:

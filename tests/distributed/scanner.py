@@ -37,21 +37,32 @@ async def require_sound_log(connection: asyncpg.Connection) -> None:
     assert [finding async for finding in findings(connection)] == []
 
 
-async def require_applied_once(connection: asyncpg.Connection) -> None:
-    """Fails where the recorder applied a change twice, out of order, or went past it silently."""
+async def require_applied_once(
+    connection: asyncpg.Connection, redriven: set[tuple[UUID, int]]
+) -> None:
+    """Fails where the recorder applied a change twice, out of order, or went past it silently.
+
+    What was `redriven` came when it was run again: those of a stream in their order, too.
+    """
     rows = await connection.fetch("SELECT stream, seq FROM applied ORDER BY nr")
-    parked = await connection.fetch("SELECT stream, seq FROM parked WHERE consumer = 'recorder'")
+    waiting = await parked(connection)
     applied = defaultdict(list)
     for row in rows:
         applied[row["stream"]].append(row["seq"])
-    waiting = defaultdict(set)
-    for row in parked:
-        waiting[row["stream"]].add(row["seq"])
     for stream, head in (await heads(connection)).items():
-        expected = [seq for seq in range(1, head + 1) if seq not in waiting[stream]]
-        assert sorted(applied[stream]) == expected, stream
-        redriven = await connection.fetch("SELECT stream FROM poison WHERE stream = $1", stream)
-        assert redriven or applied[stream] == expected, stream
+        seqs = applied[stream]
+        expected = [seq for seq in range(1, head + 1) if (stream, seq) not in waiting]
+        assert sorted(seqs) == expected, stream
+        late = [seq for seq in seqs if (stream, seq) in redriven]
+        assert late == sorted(late), stream
+        in_turn = [seq for seq in seqs if (stream, seq) not in redriven]
+        assert in_turn == sorted(in_turn), stream
+
+
+async def parked(connection: asyncpg.Connection) -> dict[tuple[UUID, int], str]:
+    """Returns what is parked, and why."""
+    rows = await connection.fetch("SELECT stream, seq, reason FROM parked")
+    return {(row["stream"], row["seq"]): row["reason"] for row in rows}
 
 
 async def published(servers: str, topic: str) -> dict[UUID, set[int]]:
@@ -71,8 +82,8 @@ async def published(servers: str, topic: str) -> dict[UUID, set[int]]:
     return found
 
 
-async def bodies(servers: str, topic: str) -> list[bytes]:
-    """Returns everything on a topic, each partition in its order."""
+async def bodies(servers: str, topic: str, *, last: int | None = None) -> list[bytes]:
+    """Returns everything on a topic, or the last of each partition; each partition in its order."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     (described,) = await admin.describe_topics([topic])
@@ -84,6 +95,8 @@ async def bodies(servers: str, topic: str) -> list[bytes]:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
+        if last is not None:
+            starts = {one: max(start, ends[one] - last) for one, start in starts.items()}
         places = dict(starts)
         for partition, start in starts.items():
             consumer.seek(partition, start)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,22 +16,25 @@ from cluster.broker import Kafka
 from cluster.processes import free_ports
 from cluster.proxy import Proxy
 from cluster.resources import Resources
-from cluster.sidecar import Sidecar
+from cluster.sentry import Sentry
+from cluster.sidecar import Probes, Sidecar
 from domain.outbox import Topic
+from tests.distributed import scanner
 from tests.distributed.receiver import Receiver
 from workers.routes import (
     API,
     INVOKE_PREFIX,
     NOTIFICATIONS,
     PUBSUB,
+    RECURRENCE,
     SECRET,
     SECRET_STORE,
     STATE_STORE,
     App,
 )
 
-# The retry policy `exponential` of kustomize/components/dapr/resiliency.yaml.
-ATTEMPTS = 5
+# The retry policy `delivery` of kustomize/components/dapr/resiliency.yaml.
+ATTEMPTS = 8
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -119,7 +123,7 @@ async def test_events_of_a_stream_share_a_partition_and_keep_their_order(
     assert records[0].key == stream.encode()
 
 
-async def test_an_event_that_is_refused_five_times_becomes_a_dead_letter_and_holds_up_nobody(
+async def test_an_event_that_is_refused_each_time_becomes_a_dead_letter_and_holds_up_nobody(
     kafka: Kafka, relay_sidecar: Sidecar, receiver: Receiver
 ) -> None:
     stream, refused, next_one = str(uuid4()), str(uuid4()), str(uuid4())
@@ -221,6 +225,39 @@ async def test_a_killed_daprd_starts_again_on_its_port_and_delivers_what_came_me
     await notifications_sidecar.start()
 
     await receiver.until_delivered(change)
+
+
+async def test_an_app_that_crashed_finds_what_came_meanwhile_at_the_pace_of_the_cluster(
+    kafka: Kafka, relay_sidecar: Sidecar, resources: Resources, sentry: Sentry, tmp_path: Path
+) -> None:
+    assert RECURRENCE.dead_letters is not None
+    stream, before, meanwhile = (str(uuid4()) for _ in range(3))
+    (port,) = free_ports(1)
+    daprd = Sidecar(
+        RECURRENCE.id,
+        port,
+        folder=tmp_path,
+        resources=resources,
+        sentry=sentry,
+        probes=Probes.of_the_cluster(),
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(daprd.stop)
+        await daprd.start()
+        async with Receiver(port) as receiver:
+            await daprd.ready()
+            await publish(relay_sidecar, Topic.TASK_EVENTS, entry(before, stream=stream))
+            await receiver.until_delivered(before)
+
+        await publish(relay_sidecar, Topic.TASK_EVENTS, entry(meanwhile, stream=stream))
+        async with asyncio.timeout(60):
+            while "App entered un-healthy status" not in daprd.log.read_text():
+                await asyncio.sleep(0.1)
+
+        async with Receiver(port) as receiver:
+            await receiver.until_delivered(meanwhile)
+        letters = await scanner.bodies(kafka.servers, RECURRENCE.dead_letters)
+        assert meanwhile not in {json.loads(letter)["id"] for letter in letters}
 
 
 @pytest.mark.parametrize("ended", ["stop", "kill"])

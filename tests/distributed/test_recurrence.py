@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -14,6 +15,7 @@ import pytest_asyncio
 from cluster.broker import Kafka
 from cluster.system import System, Wanted
 from domain.errors import Refused
+from domain.outbox import Topic
 from infra.dapr.invoker import DaprInvoker
 from infra.dapr.sidecar import Sidecar
 from tests.api import Person
@@ -28,22 +30,27 @@ PATIENCE_S = 60
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def system(
-    kafka: Kafka,
+async def url(
     fresh_database: Callable[[], AbstractAsyncContextManager[str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[System]:
+) -> AsyncIterator[str]:
     async with fresh_database() as url:
-        system = System(
-            tmp_path_factory.mktemp("recurrence") / "system",
-            [Wanted.of(API), Wanted.of(RELAY), Wanted.of(RECURRENCE, 1), Wanted.of(RECURRENCE, 2)],
-            database_url=url,
-            kafka_servers=kafka.servers,
-            schedules={"recurring-processor": "@every 1s"},
-        )
-        await system.start()
-        yield system
-        await system.stop()
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    kafka: Kafka, url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    system = System(
+        tmp_path_factory.mktemp("recurrence") / "system",
+        [Wanted.of(API), Wanted.of(RELAY), Wanted.of(RECURRENCE, 1), Wanted.of(RECURRENCE, 2)],
+        database_url=url,
+        kafka_servers=kafka.servers,
+        schedules={"recurring-processor": "@every 1s"},
+    )
+    await system.start()
+    yield system
+    await system.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -85,6 +92,26 @@ async def test_a_tick_makes_what_is_due(ada: Person) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_completion_arrives_by_the_broker(ada: Person) -> None:
     task = await _create(ada, rule="FREQ=DAILY;INTERVAL=3", policies={"anchor": "COMPLETION"})
+
+    await ada.ask(COMPLETE, id=task)
+
+    assert [status for _, status in await _until(ada, 2)] == ["DONE", "OPEN"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_completion_that_the_broker_never_brings_is_caught_up_from_the_log(
+    ada: Person, url: str
+) -> None:
+    task = await _create(ada, rule="FREQ=DAILY;INTERVAL=3", policies={"anchor": "COMPLETION"})
+    connection = await asyncpg.connect(url)
+    # As far as the relay knows, all of this workspace is on its topic.
+    await connection.execute(
+        """INSERT INTO position (consumer, stream, seq) VALUES ($1, $2, 1000)
+        ON CONFLICT (consumer, stream) DO UPDATE SET seq = excluded.seq""",
+        Topic.TASK_EVENTS.consumer,
+        UUID(ada.workspace),
+    )
+    await connection.close()
 
     await ada.ask(COMPLETE, id=task)
 

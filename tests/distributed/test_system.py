@@ -1,8 +1,9 @@
 """The whole distributed profile: what one replica commits reaches every other part."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,20 @@ from carillon.settings import Settings
 from cluster.broker import Kafka
 from cluster.system import System, Wanted
 from domain.errors import Unavailable
+from domain.outbox import Topic
 from infra.dapr.invoker import DaprInvoker
 from infra.dapr.sidecar import Sidecar
 from tests.api import Person
 from tests.distributed.recorder import TABLES
-from workers.routes import API, INVOKE_PREFIX, RECURRENCE, RELAY, SECRET_STORE
+from workers.app import TOKEN_HEADER
+from workers.routes import (
+    API,
+    INVOKE_PREFIX,
+    READINESS_PATH,
+    RECURRENCE,
+    RELAY,
+    SECRET_STORE,
+)
 
 RECORDER = [sys.executable, "-m", "tests.distributed.recorder"]
 ROOT = Path(__file__).parents[2]
@@ -80,7 +90,8 @@ async def test_a_replica_calls_a_worker_by_the_sidecars(system: System) -> None:
     async with Sidecar(daprd.url, api_token=system.resources.api_token) as sidecar:
         invoker = DaprInvoker(sidecar, INVOKE_PREFIX)
 
-        assert await invoker.call(RECURRENCE.id, "redrive", {}, timeout_s=10) == [0, 0]
+        came = await invoker.call(RECURRENCE.id, "redrive", {}, timeout_s=10)
+        assert came == {"applied": 0, "left": 0, "gone": 0}
         with pytest.raises(Unavailable):
             await invoker.call(RECURRENCE.id, "nothing", {}, timeout_s=10)
 
@@ -109,3 +120,25 @@ async def test_the_doctor_takes_secrets_from_the_store_and_finds_the_system_well
         assert f"ok  {link}: " in said
     for consumer in ("topic:task-events", "topic:audit-logs", "topic:reminders"):
         assert f"ok  consumer {consumer}: " in said
+
+
+async def test_a_worker_that_is_asked_to_stop_says_so_before_it_listens_no_more(
+    system: System,
+) -> None:
+    recorder = system.processes["recorder-1"]
+    event = recorder.url + RECURRENCE.subscriptions[Topic.TASK_EVENTS]
+    token = {TOKEN_HEADER: system.resources.app_token}
+    ready: list[int] = []
+    taken: list[int] = []
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+        stopping = asyncio.create_task(recorder.stop())
+        with suppress(httpx.TransportError):
+            while not stopping.done():
+                ready.append((await http.get(recorder.url + READINESS_PATH)).status_code)
+                taken.append((await http.post(event, content=b"{}", headers=token)).status_code)
+                await asyncio.sleep(0.05)
+        await stopping
+        await recorder.start()
+        await recorder.ready()
+
+    assert (ready[-1], taken[-1]) == (503, 500)

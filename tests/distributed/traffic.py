@@ -22,16 +22,21 @@ PAUSE_S = 0.05
 
 @dataclass
 class Writer:
-    """Creates tasks through any replica until it is told to stop; none may be lost or doubled."""
+    """Creates tasks through any replica until it is told to stop; none may be lost or doubled.
+
+    The next `poisoned` of them are titled as the recorder may fail at.
+    """
 
     people: Sequence[Person]
     random: Random
     made: list[int] = field(default_factory=list)
+    poisoned: int = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self._create(f"{self.random.random()}")
-            await asyncio.sleep(self.random.random() / 10)
+            kind, self.poisoned = ("poison", self.poisoned - 1) if self.poisoned else ("task", 0)
+            await self._create(f"{kind} {self.random.random()}")
+            await asyncio.sleep(self.random.random() / 5)
 
     async def _create(self, title: str) -> None:
         given = {"title": title, "clientMutationId": str(uuid4())}

@@ -1,6 +1,7 @@
 """Consumers on a real PostgreSQL: each change once and in order, parked where it cannot be."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from random import Random
@@ -11,7 +12,8 @@ import pytest
 
 from domain.changes import Change
 from domain.errors import Unavailable
-from domain.events import VERSION, Delivered
+from domain.events import VERSION, Delivered, Malformed
+from domain.ids import WorkspaceId
 from domain.inbox import Turn
 from domain.services.labels import LabelPatch, LabelService
 from domain.services.mutations import Mutations
@@ -71,8 +73,10 @@ class Bench:
         self.log = PostgresLog(self.lanes)
         self.consumer = Consumer("work", handler=self.work, inbox=self.inbox)
 
-    async def deliver(self, stream: UUID, seq: int, version: int = VERSION) -> None:
+    async def deliver(self, stream: UUID, seq: int) -> None:
         found = await self.log.read(stream, seq - 1, 1)
+        version = found[0].version if found else VERSION
+        # As the envelope has it, which reads no state of a newer version.
         change = found[0] if found and version <= VERSION else None
         await self.consumer.take(Delivered(stream=stream, seq=seq, version=version, change=change))
 
@@ -191,6 +195,77 @@ async def test_a_statement_that_fails_parks_its_change_too(
     assert await bench.parked() == [(1, "DivisionByZeroError: division by zero")]
 
 
+@pytest.mark.parametrize(
+    "said, kept",
+    [
+        ("a title with \0 in it", "a title with ? in it"),
+        ("half an \ud83d emoji", "half an ? emoji"),
+    ],
+    ids=["NUL", "surrogate"],
+)
+async def test_a_reason_that_the_database_takes_no_text_of_blocks_no_stream(
+    bench: Bench, database: Database, said: str, kept: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Half a character in a report ends pytest-xdist.
+    caplog.set_level(logging.CRITICAL, logger="workers.consumer")
+    stream = await database.workspace()
+    await database.commit(stream, 2)
+    bench.work.failing = {1: ValueError(said)}
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(ValueError, match=said[:4]):
+            await bench.deliver(stream, 2)
+
+    await bench.deliver(stream, 2)
+
+    assert await bench.applied(stream) == [2]
+    assert await bench.parked() == [(1, f"ValueError: {kept}")]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("template"), PermissionError("template")])
+async def test_an_error_of_files_is_a_bug_and_parked(
+    bench: Bench, database: Database, error: OSError
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 1)
+    bench.work.failing = {1: error}
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(type(error)):
+            await bench.deliver(stream, 1)
+
+    await bench.deliver(stream, 1)
+
+    assert [seq for seq, _ in await bench.parked()] == [1]
+
+
+async def test_what_the_server_is_to_blame_for_is_never_parked(
+    lanes: Lanes, database: Database
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 1)
+    codes = ["40001", "40P01", "53100", "53300", "57P01", "58030"]
+
+    async def work(_change: Change, turn: Turn) -> None:
+        assert isinstance(turn, PostgresTurn)
+        if codes:
+            await turn.statements.fetchval("SELECT fail_with($1)", codes[-1])
+
+    await lanes.fetchval(
+        """CREATE FUNCTION fail_with(code text) RETURNS void LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'not well' USING ERRCODE = code; END $$"""
+    )
+    bench = Bench(lanes)
+    bench.consumer = Consumer("work", handler=work, inbox=bench.inbox)
+    while codes:
+        for _ in range(ATTEMPTS + 1):
+            with pytest.raises(Unavailable):
+                await bench.deliver(stream, 1)
+        codes.pop()
+
+    await bench.deliver(stream, 1)
+
+    assert await bench.parked() == []
+
+
 @pytest.mark.parametrize("kind, version", [("task.sang", VERSION), ("task.updated", VERSION + 1)])
 async def test_what_a_newer_release_wrote_is_parked_at_once_and_reported(
     bench: Bench, database: Database, kind: str, version: int
@@ -199,8 +274,11 @@ async def test_what_a_newer_release_wrote_is_parked_at_once_and_reported(
     await database.commit(stream, 1)
     await database.commit(stream, 1, kind=kind)
     await database.commit(stream, 1)
+    await database.connection.execute(
+        "UPDATE change SET version = $2 WHERE stream = $1 AND seq = 2", stream, version
+    )
 
-    await bench.deliver(stream, 2, version)
+    await bench.deliver(stream, 2)
     await bench.deliver(stream, 3)
 
     assert await bench.applied(stream) == [1, 3]
@@ -223,13 +301,13 @@ async def test_redrive_runs_parked_changes_from_the_log_and_keeps_what_fails_aga
     assert [seq for seq, _ in await bench.parked()] == [1, 2]
 
     del bench.work.failing[1]
-    assert await bench.consumer.redrive() == (1, 1)
+    assert await bench.consumer.redrive() == (1, 1, 0)
 
     assert await bench.applied(stream) == [3, 1]
     assert [seq for seq, _ in await bench.parked()] == [2]
     bench.work.failing = {}
-    assert await bench.consumer.redrive() == (1, 0)
-    assert await bench.consumer.redrive() == (0, 0)
+    assert await bench.consumer.redrive() == (1, 0, 0)
+    assert await bench.consumer.redrive() == (0, 0, 0)
     assert await bench.applied(stream) == [3, 1, 2]
 
 
@@ -247,23 +325,104 @@ async def test_two_redrives_at_once_run_a_parked_change_once(
             continue
     first.work.failing = {}
 
-    await asyncio.gather(first.consumer.redrive(), second.consumer.redrive())
+    came = await asyncio.gather(first.consumer.redrive(), second.consumer.redrive())
 
+    assert [sum(of) for of in zip(*came, strict=True)] in ([1, 0, 0], [1, 0, 1])
     assert await first.applied(stream) == [1]
     assert await first.parked() == []
 
 
-async def test_a_delivery_beyond_a_restored_log_changes_nothing(
+async def parked_at(bench: Bench, database: Database, head: int, *seqs: int) -> WorkspaceId:
+    """Returns a stream that was applied up to its head, but for what is parked."""
+    stream = await database.workspace()
+    await database.commit(stream, head)
+    bench.work.failing = {seq: RuntimeError("a bug") for seq in seqs}
+    for _ in range(ATTEMPTS * len(seqs)):
+        try:
+            await bench.deliver(stream, head)
+        except RuntimeError:
+            continue
+    assert [seq for seq, _ in await bench.parked()] == [*seqs]
+    return stream
+
+
+async def test_redrive_does_not_run_what_follows_a_failure_in_its_stream(
+    bench: Bench, database: Database
+) -> None:
+    stream = await parked_at(bench, database, 5, 2, 4)
+    del bench.work.failing[4]
+
+    assert await bench.consumer.redrive() == (0, 2, 0)
+
+    assert await bench.applied(stream) == [1, 3, 5]
+    assert [seq for seq, _ in await bench.parked()] == [2, 4]
+
+
+async def test_a_delivery_waits_while_redrive_has_its_streams_turn(
+    bench: Bench, database: Database, lanes: Lanes
+) -> None:
+    stream = await parked_at(bench, database, 2, 2)
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(change: Change, turn: Turn) -> None:
+        assert isinstance(turn, PostgresTurn)
+        if change.seq == 2:
+            began.set()
+            await goes_on.wait()
+        await turn.statements.fetchval(_RECORD, "work", change.stream, change.seq)
+
+    bench.consumer = Consumer("work", handler=slow, inbox=bench.inbox)
+    redrive = asyncio.create_task(bench.consumer.redrive())
+    await began.wait()
+    await database.commit(stream, 1)
+    delivery = asyncio.create_task(bench.deliver(stream, 3))
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while not await lanes.fetchval(waiting):
+        assert not delivery.done(), "it did not wait"
+        await asyncio.sleep(0.01)
+    goes_on.set()
+
+    assert await redrive == (1, 0, 0)
+    await delivery
+    assert await bench.applied(stream) == [1, 2, 3]
+
+
+async def test_what_the_log_has_lost_is_parked_and_redrive_ends_the_waiting_for_it(
     bench: Bench, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     stream = await database.workspace()
     await database.commit(stream, 2)
-
     await bench.deliver(stream, 2)
-    await bench.deliver(stream, 5)
+    await database.commit(stream, 4)
+    await database.prune(stream, 4)
+
+    await bench.deliver(stream, 6)
+
+    assert await bench.applied(stream) == [1, 2, 5, 6]
+    reason = "Pruned: the log has lost 3 to 4, and they were never applied."
+    assert await bench.parked() == [(3, reason)]
+
+    assert await bench.consumer.redrive() == (0, 0, 1)
+
+    assert await bench.parked() == []
+    assert "consumer.lost" in [record.message for record in caplog.records]
+
+
+async def test_a_delivery_beyond_a_restored_log_is_none_of_ours_and_changes_nothing(
+    bench: Bench, database: Database
+) -> None:
+    stream = await database.workspace()
+    await database.commit(stream, 2)
+
+    with pytest.raises(Malformed, match="ends at 2, and this is 5"):
+        await bench.deliver(stream, 5)
 
     assert await bench.applied(stream) == [1, 2]
-    assert "consumer.beyond_log" in [record.message for record in caplog.records]
+    assert await bench.parked() == []
+    # What the log has next is applied, whatever its number meant before.
+    await database.commit(stream, 3)
+    await bench.deliver(stream, 5)
+    assert await bench.applied(stream) == [1, 2, 3, 4, 5]
 
 
 async def test_a_decision_in_a_turn_commits_with_its_position_or_not_at_all(

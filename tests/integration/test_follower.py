@@ -7,14 +7,16 @@ import asyncpg
 import pytest
 
 from domain.changes import Change
+from domain.events import VERSION, Delivered
 from domain.inbox import Turn
+from domain.outbox import SHARDS, Streams
 from infra.postgres.backlog import PostgresBacklog
 from infra.postgres.inbox import PostgresInbox
 from infra.postgres.lanes import LaneOptions, Lanes
 from infra.postgres.leases import PostgresLeases
 from tests.live import Database
 from workers.consumer import Consumer
-from workers.follower import BATCH_MAX, Follower
+from workers.follower import BATCH_MAX, Follower, Overdue
 from workers.shards import Shards
 
 
@@ -60,14 +62,19 @@ async def follower(lanes: Lanes, bells: Bells) -> Follower:
     return await made(lanes, bells)
 
 
-async def made(lanes: Lanes, bells: Bells) -> Follower:
+def consumer(lanes: Lanes, bells: Bells) -> Consumer:
     inbox = PostgresInbox(lanes, new_id=uuid4, committed=lambda _stream, _seq: None)
+    return Consumer("bells", handler=bells.ring, inbox=inbox)
+
+
+async def made(lanes: Lanes, bells: Bells, *, has_broker: bool = False) -> Follower:
     shards = Shards(PostgresLeases(lanes), group="bells", owner=uuid4())
     await shards.step()
+    backlog = PostgresBacklog(lanes)
     return Follower(
-        Consumer("bells", handler=bells.ring, inbox=inbox),
+        consumer(lanes, bells),
         bells.concerns,
-        backlog=PostgresBacklog(lanes),
+        backlog=Overdue(backlog) if has_broker else backlog,
         shards=shards,
     )
 
@@ -130,3 +137,43 @@ async def test_another_process_brings_nothing_again(
     await (await made(lanes, bells)).step()
 
     assert bells.of(workspace) == [5, 10]
+
+
+async def test_a_broker_has_from_one_look_to_the_next_to_bring_a_change(
+    lanes: Lanes, database: Database, bells: Bells
+) -> None:
+    follower = await made(lanes, bells, has_broker=True)
+    ada = await database.user()
+    brought, lost = await database.workspace(ada), await database.workspace(ada)
+    await database.commit(brought, 5)
+    await database.commit(lost, 5)
+
+    await follower.step()
+
+    assert bells.rung == []
+
+    delivered = Delivered(stream=brought, seq=5, version=VERSION, change=None)
+    await consumer(lanes, bells).take(delivered)
+    bells.rung.clear()
+    await database.commit(brought, 5)
+    await follower.step()
+
+    assert bells.rung == [(lost, 5)]
+
+    await follower.step()
+
+    assert bells.rung == [(lost, 5), (brought, 10)]
+
+
+async def test_streams_that_fill_a_look_are_overdue_whatever_the_last_one_showed(
+    lanes: Lanes, database: Database
+) -> None:
+    ada = await database.user()
+    streams = {await database.workspace(ada) for _ in range(3)}
+    for stream in streams:
+        await database.commit(stream, 1)
+    overdue = Overdue(PostgresBacklog(lanes))
+
+    seen = [await overdue.pending("bells", Streams.WORKSPACES, range(SHARDS), 2) for _ in range(2)]
+
+    assert {one.stream for look in seen for one in look} == streams

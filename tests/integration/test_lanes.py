@@ -176,6 +176,25 @@ async def test_errors_of_statements_pass_and_timeouts_are_unavailable(database_u
         assert await lanes.fetchval("SELECT count(*) FROM workspace") == 0
 
 
+async def test_a_deadlock_is_unavailable_and_leaves_the_lane_usable(database_url: str) -> None:
+    async with Lanes(database_url, LaneOptions(size=2)) as lanes:
+        await lanes.fetchval("CREATE TABLE dish (id int PRIMARY KEY)")
+        await lanes.fetchval("INSERT INTO dish VALUES (1), (2)")
+        lock = "SELECT id FROM dish WHERE id = $1 FOR UPDATE"
+
+        async def eat(first: int, second: int, both: asyncio.Barrier) -> None:
+            async with lanes.transaction() as statements:
+                await statements.fetchval(lock, first)
+                await both.wait()
+                await statements.fetchval(lock, second)
+
+        both = asyncio.Barrier(2)
+        ended = await asyncio.gather(eat(1, 2, both), eat(2, 1, both), return_exceptions=True)
+
+        assert [type(one) for one in ended if one is not None] == [lanes_module.Collided]
+        assert await lanes.fetchval("SELECT count(*) FROM dish") == 2
+
+
 async def test_behind_a_pooler_nothing_stays_on_the_session(database_url: str) -> None:
     async with Lanes(database_url, LaneOptions(size=1, pooler=True)) as lanes:
         assert await lanes.fetchval("SELECT current_setting('lock_timeout')") == "4s"

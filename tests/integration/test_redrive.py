@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from carillon.redrive import listed, redriven
 from carillon.settings import Settings
 from domain.changes import Change
+from domain.ids import WorkspaceId
 from domain.inbox import Inbox, Turn
 from tests.live import Database
 from workers.consumer import Consumer
@@ -81,17 +82,30 @@ async def test_what_can_be_applied_now_is_and_the_rest_is_told(
 
     assert await redriven(settings, bells.consumers) == 1
 
-    first, still = capsys.readouterr().out.splitlines()
-    assert first == "bells: 2 applied, 1 still parked"
-    assert f"bells {stream}/2" in still
-    assert bells.rung == [1, 3]
+    first, *still = capsys.readouterr().out.splitlines()
+    assert first == "bells: 1 applied, 2 still parked"
+    assert [line.split()[2] for line in still] == [f"{stream}/2", f"{stream}/3"]
+    assert bells.rung == [1]
 
     assert await redriven(settings, (mended := Bells()).consumers) == 0
 
-    assert capsys.readouterr().out == "bells: 1 applied, 0 still parked\n"
-    assert mended.rung == [2]
+    assert capsys.readouterr().out == "bells: 2 applied, 0 still parked\n"
+    assert mended.rung == [2, 3]
     assert await redriven(settings, mended.consumers) == 0
-    assert mended.rung == [2]
+    assert mended.rung == [2, 3]
+
+
+async def test_what_the_log_has_lost_is_told_and_waits_no_more(
+    database: Database, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = await parked(database, 2)
+    await database.prune(WorkspaceId(stream), 2)
+
+    assert await redriven(settings, (bells := Bells()).consumers) == 0
+
+    said = capsys.readouterr().out
+    assert said == "bells: 0 applied, 0 still parked, 1 not there any more\n"
+    assert bells.rung == []
 
 
 async def test_what_belongs_to_nobody_here_is_left_and_told(

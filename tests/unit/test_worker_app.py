@@ -1,6 +1,8 @@
 """A worker's answers mean to its sidecar what they shall: taken, again, or not yours to ask."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +11,7 @@ import pytest
 
 from domain.errors import Unavailable, invalid
 from domain.events import Delivered, Malformed
-from workers.app import TOKEN_HEADER, Worker, WorkerApplication
+from workers.app import PROBES_ENOUGH, TOKEN_HEADER, Worker, WorkerApplication
 from workers.deliveries import deliveries
 
 TOKEN = {TOKEN_HEADER: "secret"}
@@ -81,6 +83,27 @@ async def test_an_event_is_taken_or_delivered_again_and_never_dropped(
         assert "bug" not in again.text
 
 
+@pytest.mark.parametrize(
+    "failure, traced",
+    [(Unavailable("away"), False), (TimeoutError("late"), False)]
+    + [(failure, True) for failure in (RuntimeError("a bug"), FileNotFoundError("a file"))],
+)
+async def test_an_event_that_is_not_taken_is_told_with_its_trace_where_it_is_a_bug(
+    http: httpx.AsyncClient,
+    calls: Calls,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+    traced: bool,
+) -> None:
+    calls.failure = failure
+
+    await http.post("/events/task-events", content=b"{}", headers=TOKEN)
+
+    [record] = [one for one in caplog.records if one.message == "event.not_taken"]
+    assert bool(record.exc_info) is traced
+    assert vars(record)["said"] == str(failure)
+
+
 async def test_a_tick_runs_and_one_that_fails_is_told(
     http: httpx.AsyncClient, calls: Calls
 ) -> None:
@@ -124,7 +147,7 @@ async def test_nobody_but_the_sidecar_may(
 
 
 async def test_health_readiness_and_metrics_need_no_token(
-    http: httpx.AsyncClient, calls: Calls, application: WorkerApplication
+    http: httpx.AsyncClient, calls: Calls
 ) -> None:
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200
@@ -136,10 +159,43 @@ async def test_health_readiness_and_metrics_need_no_token(
     assert (waiting.status_code, waiting.text) == (503, "The sidecar is not ready.\n")
     assert (await http.get("/healthz")).status_code == 200
 
-    calls.why = None
-    await application.stop()
-    assert (await http.get("/readyz")).status_code == 503
-    assert (await http.post("/events/task-events", headers=TOKEN)).status_code == 200
+
+async def test_who_stops_says_no_to_everybody_until_the_sidecar_knows(
+    http: httpx.AsyncClient, calls: Calls, application: WorkerApplication
+) -> None:
+    stopping = asyncio.create_task(application.stop())
+    await asyncio.sleep(0)
+
+    assert (await http.get("/readyz")).text == "stopping\n"
+    for path in ("/events/task-events", "/checker"):
+        assert (await http.post(path, headers=TOKEN)).status_code == 500
+    assert calls.bodies == []
+    for _ in range(PROBES_ENOUGH):
+        assert not stopping.done()
+        assert (await http.get("/healthz")).status_code == 503
+    await stopping
+
+
+async def test_who_stops_beside_a_sidecar_that_does_not_ask_waits_no_longer_than_it_may(
+    application: WorkerApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.app.DRAIN_MAX_S", 0.01)
+
+    async with asyncio.timeout(5):
+        await application.stop()
+
+
+async def test_without_a_token_everybody_may_and_a_warning_says_so(
+    caplog: pytest.LogCaptureFixture, calls: Calls
+) -> None:
+    worker = Worker(ready=calls.ready, metrics=lambda: (b"", ""), token=None)
+
+    WorkerApplication(worker)
+    assert [record.message for record in caplog.records] == ["worker.open_to_all"]
+
+    caplog.clear()
+    WorkerApplication(replace(worker, token="secret"))
+    assert caplog.records == []
 
 
 async def test_what_cannot_be_read_becomes_a_dead_letter_with_the_reason() -> None:
@@ -158,21 +214,24 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_with_the_reason() -> No
         name = "work"
 
         async def take(self, delivered: Delivered) -> None:
+            if delivered.seq > 1:
+                raise Malformed("The log ends at 1.")
             taken.append(delivered)
 
     def read(body: bytes) -> Delivered:
         if body == b"junk":
             raise Malformed("It is junk.")
-        return Delivered(stream=UUID(int=1), seq=1, version=1, change=None)
+        return Delivered(stream=UUID(int=1), seq=len(body), version=1, change=None)
 
     dead = Letters()
     take = deliveries(Taker(), dead, read)
 
-    await take(b"good")
+    await take(b"1")
+    await take(b"12")
     await take(b"junk")
     dead.down = True
     with pytest.raises(ConnectionError):
         await take(b"junk")
 
     assert [one.seq for one in taken] == [1]
-    assert letters == [(b"junk", "It is junk.")]
+    assert letters == [(b"12", "The log ends at 1."), (b"junk", "It is junk.")]
