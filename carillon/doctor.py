@@ -21,6 +21,7 @@ from infra.postgres.connecting import connect
 from infra.postgres.doctor import Standing, findings, skew, standings
 from infra.postgres.fitness import CONNECT_WAIT_S, Unfit
 from infra.postgres.migrate import pending
+from infra.postgres.series_doctor import series_findings
 from workers.routes import APPS, DEAD_LETTERS
 
 # Between replicas it becomes the order of things that people see.
@@ -141,6 +142,15 @@ async def _database(
         page.bad("log", finding.what, finding.remedy)
     if is_sound:
         page.ok("log", "every stream is gap-free and its chain verifies")
+    await _series(page, connection)
+
+
+async def _series(page: _Page, connection: asyncpg.Connection) -> None:
+    found = [finding async for finding in series_findings(connection)]
+    for finding in found:
+        page.bad("series", finding.what, finding.remedy)
+    if not found:
+        page.ok("series", "each is on time, and its ledger tells of the tasks that are there")
 
 
 def _clocks(page: _Page, ahead: timedelta) -> None:

@@ -119,8 +119,8 @@ class Processor:
         try:
             await self._take(workspace, ids)
         except PASSING as error:
-            # One of them may stand in the way of the others.
             if isinstance(error, Stale) and len(ids) > 1:
+                # What one of them lost, or all of them together, most do not lose alone.
                 return False
             log.warning("recurrence.not_taken", extra={"said": str(error)})
             await self._put_off(ids, RETRY_S)

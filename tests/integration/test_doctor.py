@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from carillon.doctor import doctor
 from carillon.settings import Settings
 from infra.postgres.doctor import findings
+from infra.postgres.series_doctor import series_findings
+from tests.recurring import Recurring
 from tests.worlds import World
 
 PARK = "INSERT INTO parked (consumer, stream, seq, reason, at) VALUES ($1, $2, $3, $4, now())"
@@ -97,6 +99,7 @@ async def test_each_link_that_is_well_has_its_line(
             "ok  clocks: this machine's and the database's agree",
             "ok  migrations: all are there",
             "ok  log: every stream is gap-free and its chain verifies",
+            "ok  series: each is on time, and its ledger tells of the tasks that are there",
         ],
     )
 
@@ -181,3 +184,39 @@ async def test_a_database_that_is_not_there_is_told_without_a_password(
     [line] = lines
     assert line.startswith("BAD database: The database at 127.0.0.1:1 cannot be used: ")
     assert line.endswith(" - Check CARILLON_DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    "damage, says",
+    [
+        ("UPDATE series SET next_at = now() - interval '2 minutes'", "are overdue"),
+        ("UPDATE series SET next_at = NULL", "wait for an occurrence that is closed"),
+        (
+            "UPDATE series SET next_at = NULL, anchor = 'COMPLETION'",
+            "wait for an occurrence that is closed",
+        ),
+        ("UPDATE task SET slot = '2030-01-01T09:00'", "have a slot whose task is of another"),
+        ("DELETE FROM series_slot", "have an occurrence that their ledger does not know"),
+    ],
+)
+async def test_series_that_stand_still_or_differ_are_told(
+    world: World, database_url: str, damage: str, says: str
+) -> None:
+    recurring = Recurring.of(world)
+    await recurring.tasks.complete(world.command(), await recurring.begin(), None)
+    await world.lanes.fetch("UPDATE task SET updated_at = now() - interval '2 minutes'")
+    assert await told_of_series(database_url) == []
+
+    await world.lanes.fetch(damage)
+
+    found = await told_of_series(database_url)
+    series = (await recurring.series())["id"]
+    assert f"1 series {says}, such as {series}" in found
+
+
+async def told_of_series(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [finding.what async for finding in series_findings(connection)]
+    finally:
+        await connection.close()
