@@ -54,6 +54,19 @@ def purges(settings: Settings, statements: Statements) -> Sequence[Purge]:
             "least(revoked_at, expires_at) < {at}",
             settings.keep_sessions_days,
         ),
+        # Both index conditions are spelt as their indexes are.
+        rows(
+            "deliveries",
+            "delivery",
+            "state NOT IN ('PENDING', 'CLAIMED') AND fire_at < {at}",
+            settings.keep_notifications_days,
+        ),
+        rows(
+            "notifications",
+            "notification",
+            "(read_at IS NOT NULL OR archived_at IS NOT NULL) AND created_at < {at}",
+            settings.keep_notifications_days,
+        ),
         # These two tell the time by the database's clock.
         rows("state", "state", "expires_at < least({at}, now())"),
         rows("leases", "lease", "until < least({at}, now())"),

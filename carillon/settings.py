@@ -215,6 +215,14 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days an ended session stays, to be looked into; its tokens are refused.",
     )
+    keep_notifications_days: int = Field(
+        default=90,
+        # Who is told late, or snoozes, still needs what rang before.
+        ge=7,
+        le=36_500,
+        description="Days what was sent stays in the ledger, and what was read or archived in the"
+        " feed. The log tells longer what rang.",
+    )
 
     dapr_url: str | None = Field(
         default=None,

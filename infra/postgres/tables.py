@@ -432,6 +432,11 @@ delivery = Table(
 Index("delivery_due_idx", delivery.c.fire_at, postgresql_where=text("state = 'PENDING'"))
 Index("delivery_held_idx", delivery.c.fire_at, postgresql_where=text("state = 'CLAIMED'"))
 Index(
+    "delivery_over_idx",
+    delivery.c.fire_at,
+    postgresql_where=text("state NOT IN ('PENDING', 'CLAIMED')"),
+)
+Index(
     "delivery_live_idx",
     delivery.c.recipient,
     delivery.c.fire_at,
@@ -465,6 +470,11 @@ Index(
     "notification_unread_idx",
     notification.c.user_id,
     postgresql_where=text("read_at IS NULL"),
+)
+Index(
+    "notification_over_idx",
+    notification.c.created_at,
+    postgresql_where=text("read_at IS NOT NULL OR archived_at IS NOT NULL"),
 )
 
 # What a person has chosen; without a row, the defaults. The texts are JSON of ours.

@@ -468,6 +468,64 @@ async def test_sessions_stay_for_a_while_after_their_end(
     assert await desk.value("SELECT count(*) FROM session") == int(stays)
 
 
+@pytest.mark.parametrize(
+    "state, rang, stays",
+    [
+        ("SENT", -91, False),
+        ("SNOOZED", -91, False),
+        ("CANCELLED", -89, True),
+        ("PENDING", -91, True),
+        ("CLAIMED", -91, True),
+    ],
+)
+async def test_deliveries_stay_until_they_are_done_and_old(
+    desk: Desk, state: str, rang: int, stays: bool
+) -> None:
+    at = AT + rang * DAY
+    await desk.value(
+        """INSERT INTO delivery (id, category, source, recipient, channel, root_at, due_at, fire_at,
+            state, attempts, nag, is_late, is_unsure, maybe_repeated)
+        VALUES ($1, 'DIGEST', $1, $2, 'EMAIL', $3, $3, $3, $4, 0, 0, false, false, false)""",
+        uuid4(),
+        desk.world.ada,
+        at,
+        state,
+    )
+
+    assert await desk.run(day=0) == ({} if stays else {"deliveries": 1})
+
+    assert await desk.value("SELECT count(*) FROM delivery") == int(stays)
+
+
+@pytest.mark.parametrize(
+    "column, came, stays",
+    [
+        ("read_at", -91, False),
+        ("archived_at", -91, False),
+        ("read_at", -89, True),
+        (None, -91, True),
+    ],
+)
+async def test_entries_of_the_feed_stay_until_they_are_seen_and_old(
+    desk: Desk, column: str | None, came: int, stays: bool
+) -> None:
+    at = AT + came * DAY
+    seen = {name: at if name == column else None for name in ("read_at", "archived_at")}
+    await desk.value(
+        """INSERT INTO notification (id, user_id, category, title, body, created_at, read_at,
+            archived_at)
+        VALUES ($1, $2, 'REMINDER', 'Buy milk', '', $3, $4, $5)""",
+        uuid4(),
+        desk.world.ada,
+        at,
+        *seen.values(),
+    )
+
+    assert await desk.run(day=0) == ({} if stays else {"notifications": 1})
+
+    assert await desk.value("SELECT count(*) FROM notification") == int(stays)
+
+
 async def test_state_and_leases_go_once_they_have_ended(desk: Desk) -> None:
     """By the database's clock, as they began; and by this process's, whichever is behind."""
     for name, ends in (("ended", "-1 hour"), ("running", "1 hour")):
@@ -728,6 +786,8 @@ async def test_the_command_prints_a_line_for_each_kind(desk: Desk) -> None:
         "workspace_log: 4 removed",
         "user_log: 0 removed",
         "sessions: 0 removed",
+        "deliveries: 0 removed",
+        "notifications: 0 removed",
         "state: 0 removed",
         "leases: 0 removed",
         "trash: 1 removed",

@@ -42,6 +42,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("read_at IS NULL"),
     )
+    op.create_index(
+        "notification_over_idx",
+        "notification",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("read_at IS NOT NULL OR archived_at IS NOT NULL"),
+    )
     op.create_table(
         "preference",
         sa.Column("user_id", sa.Uuid(), nullable=False),
@@ -144,6 +151,13 @@ def upgrade() -> None:
         ["fire_at"],
         unique=False,
         postgresql_where=sa.text("state = 'CLAIMED'"),
+    )
+    op.create_index(
+        "delivery_over_idx",
+        "delivery",
+        ["fire_at"],
+        unique=False,
+        postgresql_where=sa.text("state NOT IN ('PENDING', 'CLAIMED')"),
     )
     op.create_index(
         "delivery_live_idx",
