@@ -1,4 +1,4 @@
-"""The one write of a mutation: what was decided, as the argument of the function `flush_4`."""
+"""The one write of a mutation: what was decided, as the argument of the function `flush_2`."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -18,8 +18,8 @@ from domain.workspaces import Member
 from infra.postgres.personal import change, ledger_parts, persons
 from infra.postgres.series_rows import ledger_row, moved_row, series_row
 
-FLUSH = "SELECT of_stream, at_head FROM flush_4($1::jsonb)"
-# Raised by flush_4: what the decision read has moved; an id is taken by anything.
+FLUSH = "SELECT of_stream, at_head FROM flush_2($1::jsonb)"
+# Raised by flush_2: what the decision read has moved; an id is taken by anything.
 MOVED = "CA001"
 TAKEN = "CA002"
 
@@ -31,7 +31,7 @@ _UNIQUE = {
 
 
 def argument(command: Command, writes: Writes, new_id: Callable[[], UUID]) -> str:
-    """Returns `flush_4`'s argument; `new_id` makes the changes' ids."""
+    """Returns `flush_2`'s argument; `new_id` makes the changes' ids."""
     at, actor = instant_text(writes.at), writes.actor
     fields = {fact.subject: fact.fields for fact in writes.facts}
     put: dict[str, object] = {

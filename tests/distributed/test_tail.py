@@ -155,7 +155,7 @@ async def test_what_retention_took_away_while_it_was_gone_is_passed_over(
 async def test_it_waits_for_topics_that_are_not_there_yet(kafka: Kafka) -> None:
     name = f"late-{uuid4()}"
     async with tailing(kafka, name) as (tail, heard):
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # nothing tells that it looked and found none
         assert not tail.was_placed
 
         await kafka.create_topics({name: 1})

@@ -1,11 +1,9 @@
-"""Series, the ledger of their slots, and a flush that writes them with the tasks they make.
+"""Series, and the ledger of their slots.
 
-`flush_2` stays for replicas of the release before, which write neither of the task's new columns:
-what they create is no occurrence. The columns are empty in old rows, so adding them takes the
+Replicas of the release before write neither of the task's new columns: what they create is no
+occurrence. The columns are empty in old rows, so adding them takes the
 table's lock for a moment; the index over them has to read the table once to find that it is empty.
 """
-
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +14,7 @@ down_revision = "202611241150"
 
 
 def upgrade() -> None:
-    """Creates the tables, the task's columns, and the function."""
+    """Creates the tables and the task's columns."""
     op.create_table(
         "series",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -98,4 +96,3 @@ def upgrade() -> None:
             "series_id IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
         ),
     )
-    op.execute(Path(__file__).with_name("flush_3.sql").read_text())

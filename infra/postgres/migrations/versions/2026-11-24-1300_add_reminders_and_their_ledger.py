@@ -1,6 +1,6 @@
 """Reminders, the ledger of deliveries, the feed, preferences, browsers; a flush that writes them.
 
-Creates, and adds a column that may be null: the previous release does not know them, and `flush_3`
+Creates, and adds a column that may be null: the previous release does not know them, and `flush_1`
 stays for it. The index on tasks keeps writers waiting while it is built: a second for a million.
 """
 
@@ -219,5 +219,5 @@ def upgrade() -> None:
             "due_instant IS NOT NULL AND deleted_at IS NULL AND status IN ('OPEN', 'IN_PROGRESS')"
         ),
     )
-    for name in ("hold_streams_1", "persons_1", "take_1", "flush_4"):
+    for name in ("hold_streams_1", "persons_1", "take_1", "flush_2"):
         op.execute(Path(__file__).with_name(f"{name}.sql").read_text())
